@@ -1,0 +1,86 @@
+// The jail table: lifecycle, streams, clocks. One sd-event loop; a call never blocks, its answer comes by callback. The api/
+// folder translates varlink and D-Bus to this and holds no logic of its own.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "protocol/job.h"
+
+namespace sandboxd::jails {
+
+// Who asks: from SO_PEERCRED and SO_PEERGROUPS of the connection.
+struct Client {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  pid_t pid = 0;
+  std::vector<gid_t> groups{};
+  bool admin = false;  // came by admin.sock
+  std::uint64_t connection = 0;
+};
+
+// The typed errors of the protocol, as values (org.sandboxd.*).
+struct Denied { std::string rule{}, allowed{}; };
+struct SetupFailed { std::string step{}; int code = 0; std::string detail{}; };
+struct InvalidArgument { std::string path{}, value{}, expected{}; };
+struct NotFound { std::string what{}, name{}; };
+struct LimitReached { std::string limit{}; std::uint64_t most = 0; std::string scope{}; };
+struct Unavailable { std::string what{}, detail{}; };  // launcher or audit is down, the disk is full: nothing was started
+using Failure = std::variant<Denied, SetupFailed, InvalidArgument, NotFound, LimitReached, Unavailable>;
+
+// What happens to an attached run, in this order: started, output*, then report or failure (once, last).
+struct RunObserver {
+  std::function<void(const protocol::JailInfo&, std::vector<UniqueFd> pass_fds)> started{};
+  std::function<void(int stream, std::string_view bytes)> output{};  // 1 stdout, 2 stderr (Stdio::kRelay)
+  std::function<void(const protocol::JobReport&)> report{};
+  std::function<void(const Failure&)> failure{};
+};
+
+struct Event {
+  std::uint64_t cursor = 0;
+  std::uint64_t time = 0;  // CLOCK_REALTIME, microseconds
+  std::string jail{}, kind{};  // kind: starting | started | exited | ended | stuck | denied | failed
+  std::string detail{};        // a JSON object
+  uid_t uid = 0;
+};
+
+class Supervisor {
+ public:
+  virtual ~Supervisor() = default;
+
+  // Starts a jail for `client`; attached to client.connection: disconnected() kills it. Returns the jail's id at once (the
+  // observer hears the rest), or why nothing was begun.
+  virtual std::variant<std::string, Failure> run(const Client& client, const protocol::JobSpec& spec, RunObserver observer) = 0;
+  // What run() would do, nothing started: the plan as a JSON text with the profile's rules applied.
+  virtual std::variant<std::string, Failure> explain(const Client& client, const protocol::JobSpec& spec) = 0;
+
+  virtual std::variant<std::vector<protocol::JailInfo>, Failure> list(const Client& client) = 0;  // the client's own; all for an admin
+  // `jail` is an id or a name. In force: read back anew through the launcher.
+  virtual void inspect(const Client& client, const std::string& jail, std::function<void(std::variant<protocol::JailInfo, Failure>)> done) = 0;
+  // Calls back when the jail has ended (at once when it has).
+  virtual void wait(const Client& client, const std::string& jail, std::function<void(std::variant<protocol::JobReport, Failure>)> done) = 0;
+  // The kill ladder: `signal` to the job, `grace` microseconds, then cgroup.kill.
+  virtual std::optional<Failure> kill(const Client& client, const std::string& jail, int signal, std::uint64_t grace) = 0;
+  // Forgets an ended jail's report; kills a live one first when `force`.
+  virtual void remove(const Client& client, const std::string& jail, bool force, std::function<void(std::optional<Failure>)> done) = 0;
+
+  // Events with a cursor > `after`, then live ones until the token is dropped.
+  using Subscription = std::shared_ptr<void>;
+  virtual Subscription subscribe(const Client& client, std::uint64_t after, std::function<void(const Event&)> event) = 0;
+
+  virtual void disconnected(const Client& client) = 0;  // ends its attached runs
+  virtual std::string host_info() = 0;                  // JSON for org.sandboxd.Host.Info
+  virtual std::string host_features() = 0;              // JSON for org.sandboxd.Host.Features
+  virtual std::string profiles(const std::optional<std::string>& name) = 0;  // JSON list of the loaded profiles
+};
+
+}  // namespace sandboxd::jails
