@@ -1,8 +1,8 @@
-# What every target has: warnings as errors, hardening, the include root, and the functions that make a target a folder.
+# The functions that make a target of a folder, and what every target has.
 
 option(SANDBOXD_TESTS "build the tests and benchmarks" ON)
 option(SANDBOXD_FAULT "fault points and test-only profile keys; never shipped" OFF)
-set(SANDBOXD_SANITIZE "" CACHE STRING "address;undefined | thread | fuzzer ...")
+option(SANDBOXD_FUZZ "build the libFuzzer targets (clang only)" OFF)
 
 find_package(PkgConfig REQUIRED)
 find_package(fmt REQUIRED)
@@ -30,6 +30,28 @@ function(sandboxd_program name)
   target_link_libraries(${name} PRIVATE sandboxd_options ${arg_LINK})
   if(arg_STATIC AND NOT SANDBOXD_SANITIZE)
     target_link_options(${name} PRIVATE -static-pie)
-    target_compile_options(${name} PRIVATE -fPIE)
+  else()
+    target_link_options(${name} PRIVATE -pie)
   endif()
+endfunction()
+
+# sandboxd_fuzz(name SOURCES fuzz_x.cpp LINK lib ... [CORPUS dir]): a libFuzzer target and a ctest test of label fuzz, that runs it for
+# SANDBOXD_FUZZ_SECONDS (environment, default 15). CORPUS: a folder of seed inputs, read only. Nothing in other presets.
+function(sandboxd_fuzz name)
+  if(NOT SANDBOXD_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "CORPUS" "SOURCES;LINK" ${ARGN})
+  if(NOT TARGET fuzz-targets)
+    add_custom_target(fuzz-targets)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE sandboxd_options ${arg_LINK})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  add_dependencies(fuzz-targets ${name})
+  if(arg_CORPUS)
+    get_filename_component(corpus ${arg_CORPUS} ABSOLUTE)
+  endif()
+  add_test(NAME ${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/fuzz/run.sh $<TARGET_FILE:${name}> ${corpus})
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 3600)
 endfunction()
