@@ -87,4 +87,8 @@ struct ProfileSet {
   }
 };
 
+// What `hash` must be. Of a profile: its encoding with `hash` zeroed. Of a set: the encoding of all that follows `hash`.
+[[nodiscard]] Sha256Digest hash_of(const Profile& profile);
+[[nodiscard]] Sha256Digest hash_of(const ProfileSet& set);
+
 }  // namespace sandboxd::wire
