@@ -53,6 +53,8 @@ class View {
   void align(std::size_t to) noexcept {
     while (ok_ && at_ % to != 0) take(1);
   }
+  // The start of the next `size` bytes, or nullptr.
+  const std::uint8_t* skip(std::size_t size) noexcept { return take(size); }
   void fail() noexcept { ok_ = false; }
 
  private:

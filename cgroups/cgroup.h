@@ -1,0 +1,46 @@
+// cgroup v2 by directory descriptor (cgroups(7)): a path can be swapped under us, a descriptor cannot. A jail gets a fresh
+// cgroup, made exclusively: what exists already is refused, never reused, since a used one keeps its counters.
+// Errors are errno values with what was tried; nothing here is best effort.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace sandboxd::cgroups {
+
+class Cgroup {
+ public:
+  explicit Cgroup(UniqueFd directory) : directory_(std::move(directory)) {}
+
+  [[nodiscard]] int fd() const noexcept { return directory_.get(); }
+  [[nodiscard]] Result<UniqueFd> open(const char* file, int flags) const;  // O_CLOEXEC is added
+  [[nodiscard]] Result<std::string> read(const char* file) const;
+  [[nodiscard]] Result<std::vector<std::int32_t>> processes() const;       // cgroup.procs, in the reader's pid namespace
+  [[nodiscard]] Result<bool> populated() const;                            // cgroup.events
+  [[nodiscard]] Result<std::uint64_t> inode() const;
+  Status kill() const;  // cgroup.kill (Linux 5.14): also what is frozen, and what forks meanwhile
+
+ private:
+  UniqueFd directory_;
+};
+
+// The directory that holds all jails of one daemon, made if it is not there. `configured` is an absolute path of a cgroup2
+// directory, or empty: then "sandboxd" below this process's own cgroup where systemd has delegated it, else below the
+// cgroup2 mount. `name` is the daemon's own part ("slice-1879048192").
+Result<Cgroup> open_root(const std::string& configured, const std::string& name);
+
+// EEXIST when the number is in use.
+Result<Cgroup> create_exclusive(const Cgroup& parent, const std::string& name);
+Result<Cgroup> open_child(const Cgroup& parent, const std::string& name);
+// rmdir(2); EBUSY while something is in it. A freshly emptied one can be busy for a moment: tried for `patience_usec`.
+Status remove_child(const Cgroup& parent, const std::string& name, std::uint64_t patience_usec);
+// The names of the child cgroups.
+Result<std::vector<std::string>> children(const Cgroup& parent);
+// The first cgroup2 mount of this mount namespace ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"); ENOENT without one.
+Result<std::string> find_mount();
+
+}  // namespace sandboxd::cgroups

@@ -1,0 +1,92 @@
+#include "daemon/wire/init_plan.h"
+
+#include <cerrno>
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/sys.h"
+#include "daemon/init/init.h"
+
+namespace sandboxd::init {
+namespace {
+
+constinit std::array<char*, kMaxStrings + 2> g_strings{};  // argv, NULL, env, NULL
+
+// A text whose counted length ends with its NUL, so that the pointer can be handed to the kernel as it is.
+const char* text_of(wire::View& view) {
+  const std::string_view text = view.bytes();
+  if (text.empty() || text.data()[text.size() - 1] != '\0') {
+    view.fail();
+    return "";
+  }
+  return text.data();
+}
+
+std::size_t put_strings(wire::View& view, std::size_t at) {
+  const std::uint32_t count = view.count();
+  if (count > kMaxStrings - at) {
+    view.fail();
+    return at;
+  }
+  for (std::uint32_t i = 0; i < count; ++i) g_strings[at++] = const_cast<char*>(text_of(view));
+  g_strings[at++] = nullptr;
+  return at;
+}
+
+void read_rlimits(wire::View& view, Plan& plan) {
+  plan.rlimit_count = view.count();
+  if (plan.rlimit_count > kMaxRlimits) return view.fail();
+  for (std::size_t i = 0; i < plan.rlimit_count; ++i) {
+    plan.rlimits[i].resource = view.number<std::uint32_t>();
+    plan.rlimits[i].soft = view.number<std::uint64_t>();
+    plan.rlimits[i].hard = view.number<std::uint64_t>();
+  }
+}
+
+void read_landlock(wire::View& view, Plan& plan) {
+  plan.landlock_fs = view.number<std::uint64_t>();
+  plan.landlock_net = view.number<std::uint64_t>();
+  plan.landlock_scoped = view.number<std::uint64_t>();
+  plan.landlock_count = view.count();
+  if (plan.landlock_count > kMaxLandlockRows) return view.fail();
+  for (std::size_t i = 0; i < plan.landlock_count; ++i) {
+    plan.landlock[i].path = text_of(view);
+    plan.landlock[i].access = view.number<std::uint64_t>();
+  }
+}
+
+void read_filter(wire::View& view, Plan& plan) {
+  plan.filter_count = view.number<std::uint32_t>();
+  if (plan.filter_count == 0 || plan.filter_count > BPF_MAXINSNS) return view.fail();
+  view.align(8);
+  plan.filter = reinterpret_cast<const sock_filter*>(view.skip(plan.filter_count * sizeof(sock_filter)));
+}
+
+}  // namespace
+
+Outcome read_plan(int fd, Plan& plan) {
+  struct stat info {};
+  if (const long r = sys::raw(SYS_fstat, fd, &info); r < 0) return {r, "fstat plan"};
+  const auto size = static_cast<std::size_t>(info.st_size);
+  const long at = sys::raw(SYS_mmap, nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0L);
+  if (at < 0) return {at, "mmap plan"};
+  wire::View view(reinterpret_cast<const std::uint8_t*>(at), size);
+  if (view.number<std::uint32_t>() != wire::kInitPlanMagic) return {-EPROTO, "plan magic"};
+  plan.job_uid = view.number<std::uint32_t>();
+  plan.job_gid = view.number<std::uint32_t>();
+  plan.wall_time = view.number<std::uint64_t>();
+  plan.stdio = view.number<std::uint8_t>();
+  read_rlimits(view, plan);
+  read_landlock(view, plan);
+  read_filter(view, plan);
+  plan.workdir = text_of(view);
+  plan.argv = g_strings.data();
+  const std::size_t env = put_strings(view, 0);
+  plan.env = g_strings.data() + env;
+  put_strings(view, env);
+  if (!view.finished() || plan.argv[0] == nullptr) return {-EPROTO, "decode plan"};
+  return {};
+}
+
+}  // namespace sandboxd::init

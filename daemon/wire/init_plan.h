@@ -1,0 +1,50 @@
+// What jail-init needs of the plan: flat bytes in a sealed memfd, written by the launch child, read without allocation.
+// In this order, all by codec.h's rules:
+//   u32 magic, u32 job_uid, u32 job_gid (inside), u64 wall_time, u8 stdio mode,
+//   rlimits: u32 count x {u32 resource, u64 soft, u64 hard}
+//   Landlock: u64 handled_fs, u64 handled_net, u64 scoped, u32 count x {bytes path\0, u64 access}
+//   filter: u32 count, aligned to 8, count x sock_filter
+//   workdir: bytes\0; argv: u32 count x bytes\0; env: u32 count x bytes\0
+// Every text ends with a NUL that its length counts, so that a pointer into the mapping can go to execve(2).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "daemon/wire/codec.h"
+
+namespace sandboxd::wire {
+
+inline constexpr std::uint32_t kInitPlanMagic = 0x49584253;  // "SBXI"
+
+struct RlimitRow {
+  std::uint32_t resource = 0;
+  std::uint64_t soft = 0;
+  std::uint64_t hard = 0;
+};
+
+struct LandlockRow {
+  std::string path{};
+  std::uint64_t access = 0;
+};
+
+struct InitPlan {
+  std::uint32_t job_uid = 0;
+  std::uint32_t job_gid = 0;
+  std::uint64_t wall_time = 0;
+  std::uint8_t stdio = 0;
+  std::vector<RlimitRow> rlimits{};
+  std::uint64_t landlock_fs = 0;
+  std::uint64_t landlock_net = 0;
+  std::uint64_t landlock_scoped = 0;
+  std::vector<LandlockRow> landlock{};
+  std::vector<std::uint8_t> filter{};  // sock_filter[]
+  std::string workdir{};
+  std::vector<std::string> argv{};
+  std::vector<std::string> env{};
+};
+
+[[nodiscard]] std::vector<std::uint8_t> encode_init_plan(const InitPlan& plan);
+
+}  // namespace sandboxd::wire
