@@ -1,0 +1,25 @@
+#!/bin/sh
+# In the guest: run a list of GoogleTest programs, one after another, and print a summary. The guest has no ctest.
+# usage: guest-run.sh LIST   a line a program: NAME PATH TIMEOUT_SECONDS (as on the host; the guest is given 20 times that)
+# Programs read SANDBOXD_TIME_SCALE: by how much their own time limits are to be widened.
+scale=20
+export SANDBOXD_TIME_SCALE=$scale
+ran=0 failed='' skipped=0
+while read -r name path timeout; do
+  ran=$((ran + 1))
+  log=$RESULTS/$name.log
+  start=$(date +%s)
+  if timeout -k 10 $((timeout * scale)) "$path" --gtest_brief=0 >"$log" 2>&1 </dev/null; then
+    verdict=ok
+  else
+    verdict="FAILED ($?)"
+    failed="$failed $name"
+  fi
+  s=$(grep -c '^\[  SKIPPED \] .* ms)' "$log")
+  skipped=$((skipped + s))
+  printf '%-32s %-12s %5s s  %s passed, %s skipped\n' "$name" "$verdict" $(($(date +%s) - start)) \
+    "$(grep -c '^\[       OK \]' "$log")" "$s"
+  case $verdict in ok) ;; *) grep -vE '^\[( RUN      |       OK |-+)\]' "$log" | tail -n 60 | sed 's/^/    /' ;; esac
+done <"$1"
+echo "kernel $(uname -r): $ran programs, failed:${failed:- none}; $skipped tests skipped"
+[ -z "$failed" ] && [ "$ran" -gt 0 ]
