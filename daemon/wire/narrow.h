@@ -15,9 +15,9 @@
 namespace sandboxd::wire {
 
 // Bounds of a plan that no profile widens.
-inline constexpr std::size_t kMaxTmpfs = 32;
-inline constexpr std::size_t kMaxDirs = 64;
-inline constexpr std::size_t kMaxArguments = 4096;    // argv and env, each
+inline constexpr std::size_t kMaxTmpfs = 64;
+inline constexpr std::size_t kMaxDirs = 256;
+inline constexpr std::size_t kMaxArguments = 16384;   // argv and env, each
 inline constexpr std::size_t kMaxArgument = 131071;   // bytes: the kernel's MAX_ARG_STRLEN less the NUL (execve(2))
 inline constexpr std::size_t kMaxArgumentSum = 1U << 20;
 inline constexpr std::size_t kMaxHostname = 64;       // HOST_NAME_MAX (sethostname(2))

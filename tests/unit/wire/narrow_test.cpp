@@ -140,10 +140,10 @@ std::vector<Case> place_cases() {
       {"directory in the host's /usr", "dirs", [](auto& p, auto&) { p.dirs = {"/usr/made"}; }},
       {"directory in a real root", "dirs", [](auto& p, auto&) { p.root = RootKind::kDirectory; }},
       {"too many binds", "counts", [](auto& p, auto&) { p.binds.resize(16); }},
-      {"too many tmpfs", "counts", [](auto& p, auto&) { p.tmpfs.resize(33); }},
-      {"too many directories", "counts", [](auto& p, auto&) { p.dirs.resize(65); }},
-      {"too many arguments", "counts", [](auto& p, auto&) { p.job.argv.resize(4097); }},
-      {"too many variables", "counts", [](auto& p, auto&) { p.job.env.resize(4097); }},
+      {"too many tmpfs", "counts", [](auto& p, auto&) { p.tmpfs.resize(kMaxTmpfs + 1); }},
+      {"too many directories", "counts", [](auto& p, auto&) { p.dirs.resize(kMaxDirs + 1); }},
+      {"too many arguments", "counts", [](auto& p, auto&) { p.job.argv.resize(kMaxArguments + 1); }},
+      {"too many variables", "counts", [](auto& p, auto&) { p.job.env.resize(kMaxArguments + 1); }},
   };
 }
 

@@ -1,0 +1,186 @@
+#include "daemon/plan/make_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "daemon/wire/narrow.h"
+
+namespace sandboxd::plan {
+namespace {
+
+using protocol::JobSpec;
+
+constexpr std::string_view kDefaultHome = "/tmp";  // always there and writable; the caller's own home is not shown
+constexpr std::string_view kDefaultHostname = "jail";
+constexpr std::uint64_t kDefaultTmpfs = 64U << 20;
+constexpr std::uint64_t kBytesPerInode = 4096;
+
+// Where an operator finds what a malformed plan came from.
+struct RulePath {
+  std::string_view rule, path;
+};
+constexpr std::array kPaths = {
+    RulePath{"argv", "spec.argv"},         RulePath{"env", "spec.env"},           RulePath{"hostname", "spec.hostname"},
+    RulePath{"workdir", "spec.workdir"},   RulePath{"descriptors", "spec.token"}, RulePath{"target", "spec.binds"},
+    RulePath{"duplicate", "spec.binds"},   RulePath{"nesting", "spec.binds"},     RulePath{"dirs", "spec.dirs"},
+    RulePath{"counts", "spec"},            RulePath{"limits", "spec"},            RulePath{"stdio", "spec.stdio"},
+};
+
+Outcome refusal_of(wire::Breach breach) {
+  if (!breach.malformed) return Denied{std::move(breach.rule), std::move(breach.allowed)};
+  const auto* row = std::ranges::find(kPaths, breach.rule, &RulePath::rule);
+  std::string path = row == kPaths.end() ? "spec" : std::string(row->path);
+  return InvalidArgument{std::move(path), std::move(breach.value), std::move(breach.allowed)};
+}
+
+// What a plan can't show any more.
+std::optional<InvalidArgument> check_spec(const JobSpec& spec) {
+  if (spec.wall_time && *spec.wall_time == 0) return InvalidArgument{"spec.wall_time", "0", "more than 0"};
+  if (spec.stdin_data && spec.stdio != protocol::Stdio::kRelay) {
+    return InvalidArgument{"spec.stdin_data", "present", "nothing, unless stdio is relay"};
+  }
+  if ((spec.root == protocol::Root::kDirectory) != spec.root_fd.has_value()) {
+    return InvalidArgument{"spec.root_fd", spec.root_fd ? "present" : "missing", "the descriptor's index if, and only if, root is directory"};
+  }
+  for (const protocol::Tmpfs& tmpfs : spec.tmpfs) {
+    if (tmpfs.size && *tmpfs.size == 0) return InvalidArgument{"spec.tmpfs", "size 0", "more than 0"};
+  }
+  for (const auto& [name, value] : spec.env) {
+    if (name.find('=') != std::string::npos) return InvalidArgument{"spec.env", name, "a name without '='"};
+  }
+  return {};
+}
+
+wire::Bind bind_of(const protocol::Bind& bind, bool workspace) {
+  return {bind.fd, bind.target, bind.access == protocol::Access::kRw ? wire::Access::kRw : wire::Access::kRo, workspace};
+}
+
+void put_binds(const JobSpec& spec, wire::JailPlan& plan) {
+  if (spec.workspace) plan.binds.push_back(bind_of(*spec.workspace, true));
+  for (const protocol::Bind& bind : spec.binds) plan.binds.push_back(bind_of(bind, false));
+  // A path sorts before all that lies beneath it, so that an inner mount is made after the outer one.
+  std::ranges::stable_sort(plan.binds, {}, &wire::Bind::target);
+}
+
+std::uint64_t left_of(std::uint64_t most, const std::vector<wire::Tmpfs>& taken, std::uint64_t wire::Tmpfs::*member) {
+  for (const wire::Tmpfs& tmpfs : taken) most -= std::min(most, tmpfs.*member);
+  return most;
+}
+
+// A tmpfs of the request takes an equal share of what the profile's own leave, unless it says how much.
+wire::Tmpfs further_tmpfs(const protocol::Tmpfs& asked, const wire::JailPlan& plan, std::size_t still_to_come) {
+  wire::Tmpfs made{asked.path, kDefaultTmpfs, 0, 01777};
+  if (plan.limits.scratch_max != 0) {
+    made.size = std::min(made.size, left_of(plan.limits.scratch_max, plan.tmpfs, &wire::Tmpfs::size) / still_to_come);
+  }
+  // With nothing left the cap itself is asked for: the check then says what would be allowed.
+  if (made.size == 0) made.size = kDefaultTmpfs;
+  if (asked.size) made.size = *asked.size;
+  made.inodes = std::max<std::uint64_t>(made.size / kBytesPerInode, 16);
+  if (plan.limits.inodes_max != 0) {
+    const std::uint64_t share = left_of(plan.limits.inodes_max, plan.tmpfs, &wire::Tmpfs::inodes) / still_to_come;
+    made.inodes = std::min(made.inodes, std::max<std::uint64_t>(share, 1));
+  }
+  return made;
+}
+
+void put_tmpfs(const JobSpec& spec, const wire::Profile& profile, wire::JailPlan& plan) {
+  plan.tmpfs = profile.tmpfs;
+  std::vector<protocol::Tmpfs> further;
+  for (const protocol::Tmpfs& asked : spec.tmpfs) {
+    const auto own = std::ranges::find(profile.tmpfs, asked.path, &wire::Tmpfs::path);
+    if (own == profile.tmpfs.end()) {
+      further.push_back(asked);
+    } else if (asked.size) {
+      plan.tmpfs[static_cast<std::size_t>(own - profile.tmpfs.begin())].size = *asked.size;
+    }
+  }
+  for (std::size_t i = 0; i < further.size(); ++i) {
+    plan.tmpfs.push_back(further_tmpfs(further[i], plan, further.size() - i));
+  }
+  std::ranges::stable_sort(plan.tmpfs, {}, &wire::Tmpfs::path);
+}
+
+void put_env(const JobSpec& spec, const wire::Profile& profile, wire::JailPlan& plan) {
+  std::vector<std::pair<std::string, std::string>> env = {
+      {"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"HOME", plan.home}, {"LANG", "C.UTF-8"}};
+  const auto set = [&env](const std::string& name, const std::string& value) {
+    const auto found = std::ranges::find(env, name, &std::pair<std::string, std::string>::first);
+    if (found == env.end()) {
+      env.emplace_back(name, value);
+    } else {
+      found->second = value;
+    }
+  };
+  for (const wire::ProfileEnv& entry : profile.env) set(entry.name, entry.value);
+  for (const auto& [name, value] : spec.env) set(name, value);
+  for (const auto& [name, value] : env) plan.job.env.push_back(name + "=" + value);
+}
+
+void put_user(const JobSpec& spec, const wire::Profile& profile, const Context& context, wire::JailPlan& plan) {
+  plan.inside_uid = spec.user_root ? 0 : context.uid;
+  plan.inside_gid = spec.user_root ? 0 : context.gid;
+  const std::string& own = context.user_name;
+  plan.user_name = plan.inside_uid == 0 ? "root" : wire::is_user_name(own) && own != "root" ? own : "user";
+  const auto home = std::ranges::find(profile.env, "HOME", &wire::ProfileEnv::name);
+  plan.home = home == profile.env.end() ? std::string(kDefaultHome) : home->value;
+}
+
+void put_job(const JobSpec& spec, wire::JailPlan& plan) {
+  plan.job.argv = spec.argv;
+  plan.job.workdir = spec.workdir ? *spec.workdir : spec.workspace ? spec.workspace->target : "/";
+  switch (spec.stdio) {
+    case protocol::Stdio::kRelay:
+    case protocol::Stdio::kPass: plan.job.stdio = wire::StdioMode::kPipes; break;
+    case protocol::Stdio::kInherit:
+      plan.job.stdio = wire::StdioMode::kInherit;
+      plan.job.stdio_fds = spec.stdio_fds;
+      break;
+    case protocol::Stdio::kNull: plan.job.stdio = wire::StdioMode::kNull; break;
+  }
+}
+
+wire::RootKind root_of(protocol::Root root) {
+  switch (root) {
+    case protocol::Root::kDirectory: return wire::RootKind::kDirectory;
+    case protocol::Root::kHost: return wire::RootKind::kHost;
+    case protocol::Root::kUsr: break;
+  }
+  return wire::RootKind::kUsr;
+}
+
+}  // namespace
+
+Outcome make_plan(const JobSpec& spec, const wire::Profile& profile, const Context& context) {
+  if (auto wrong = check_spec(spec)) return std::move(*wrong);
+  wire::JailPlan plan;
+  plan.number = context.number;
+  plan.jail = context.jail;
+  plan.request = context.request;
+  plan.profile = profile.name;
+  plan.profile_hash = profile.hash;
+  plan.has_token = spec.token.has_value();
+  if (spec.token) plan.token = *spec.token;
+  put_user(spec, profile, context, plan);
+  plan.root = root_of(spec.root);
+  plan.root_fd = spec.root_fd.value_or(0);
+  plan.proc = profile.proc;
+  plan.network = spec.network == protocol::Network::kHost ? wire::NetworkMode::kHost : wire::NetworkMode::kNone;
+  plan.unix_sockets = profile.unix_sockets;
+  plan.limits = profile.limits;
+  if (spec.wall_time) plan.limits.wall_time = *spec.wall_time;
+  put_binds(spec, plan);
+  put_tmpfs(spec, profile, plan);
+  plan.dirs = spec.dirs;
+  plan.hostname = spec.hostname.value_or(std::string(kDefaultHostname));
+  put_env(spec, profile, plan);
+  put_job(spec, plan);
+  if (auto breach = wire::find_breach(plan, profile)) return refusal_of(std::move(*breach));
+  return plan;
+}
+
+}  // namespace sandboxd::plan

@@ -1,0 +1,51 @@
+#include "daemon/plan/explain.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "daemon/plan/make_plan.h"
+
+namespace sandboxd::plan {
+namespace {
+
+wire::Profile some_profile() {
+  wire::Profile profile;
+  profile.name = "strict";
+  profile.filter.assign(16, 0);
+  profile.tmpfs = {{"/tmp", 4096, 16, 01777}};
+  return profile;
+}
+
+wire::JailPlan some_plan() {
+  protocol::JobSpec spec;
+  spec.argv = {"/bin/echo", "\xff"};
+  spec.token.emplace();
+  spec.token->fill(0xab);
+  return std::get<wire::JailPlan>(make_plan(spec, some_profile(), {1000, 1000, "a", 1, "j-a", "r-a"}));
+}
+
+TEST(Explain, SaysWhatTheJailGetsAndWhatTheProfileAllows) {
+  const auto value = nlohmann::json::parse(explain(some_plan(), some_profile()));
+  EXPECT_EQ(value["profile"], "strict");
+  EXPECT_EQ(value["network"], "none");
+  EXPECT_EQ(value["user"]["uid"], 1000);
+  EXPECT_EQ(value["allowed"]["networks"], nlohmann::json::array({"none"}));
+  EXPECT_EQ(value["tmpfs"][0]["size"], 4096);
+}
+
+TEST(Explain, KeepsBytesThatAreNoText) {
+  const auto value = nlohmann::json::parse(explain(some_plan(), some_profile()));
+  EXPECT_EQ(value["job"]["argv"][1], (nlohmann::json{{"b64", "/w=="}}));
+}
+
+TEST(Explain, LeavesTheTokenOut) { EXPECT_EQ(explain(some_plan(), some_profile()).find("token"), std::string::npos); }
+
+TEST(ProfileJson, NamesTheProfileAndItsLimits) {
+  const auto value = nlohmann::json::parse(profile_json(some_profile()));
+  EXPECT_EQ(value["name"], "strict");
+  EXPECT_EQ(value["filter_instructions"], 2);
+  EXPECT_EQ(value["limits"]["nofile"], 4096);
+}
+
+}  // namespace
+}  // namespace sandboxd::plan

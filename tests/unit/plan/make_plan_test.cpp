@@ -1,0 +1,238 @@
+#include "daemon/plan/make_plan.h"
+
+#include <random>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/ids.h"
+#include "daemon/wire/narrow.h"
+
+namespace sandboxd::plan {
+namespace {
+
+using protocol::JobSpec;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsSupersetOf;
+
+wire::Profile some_profile() {
+  wire::Profile profile;
+  profile.name = "default";
+  profile.hash.fill(5);
+  profile.filter.assign(8, 0);
+  profile.workspace = wire::bit(wire::Access::kRo) | wire::bit(wire::Access::kRw);
+  profile.tmpfs = {{"/tmp", 64 << 20, 4096, 01777}};
+  profile.env = {{"PATH", "/usr/bin"}, {"TERM", "dumb"}};
+  profile.limits = {60'000'000, 1024, 0, 256, 128 << 20, 16384};
+  return profile;
+}
+
+Context some_context() { return {1000, 1001, "alice", 7, "j-abc", "r-1"}; }
+
+JobSpec some_spec() {
+  JobSpec spec;
+  spec.argv = {"/bin/true"};
+  return spec;
+}
+
+wire::JailPlan plan_of(const JobSpec& spec, const wire::Profile& profile = some_profile(), const Context& context = some_context()) {
+  const Outcome outcome = make_plan(spec, profile, context);
+  const auto* plan = std::get_if<wire::JailPlan>(&outcome);
+  EXPECT_NE(plan, nullptr);
+  return plan == nullptr ? wire::JailPlan{} : *plan;
+}
+
+Denied denial_of(const JobSpec& spec, const wire::Profile& profile = some_profile()) {
+  const Outcome outcome = make_plan(spec, profile, some_context());
+  const auto* denied = std::get_if<Denied>(&outcome);
+  return denied == nullptr ? Denied{} : *denied;
+}
+
+std::string wrong_path_of(const JobSpec& spec) {
+  const Outcome outcome = make_plan(spec, some_profile(), some_context());
+  const auto* wrong = std::get_if<InvalidArgument>(&outcome);
+  return wrong == nullptr ? "" : wrong->path;
+}
+
+TEST(MakePlan, CarriesWhoAndWhich) {
+  const wire::JailPlan plan = plan_of(some_spec());
+  EXPECT_EQ(plan.number, 7U);
+  EXPECT_EQ(plan.jail, "j-abc");
+  EXPECT_EQ(plan.request, "r-1");
+  EXPECT_EQ(plan.inside_uid, 1000U);
+  EXPECT_EQ(plan.inside_gid, 1001U);
+  EXPECT_EQ(plan.user_name, "alice");
+  EXPECT_EQ(plan.profile_hash, some_profile().hash);
+}
+
+TEST(MakePlan, ShowsRootOnRequest) {
+  JobSpec spec = some_spec();
+  spec.user_root = true;
+  const wire::JailPlan plan = plan_of(spec);
+  EXPECT_EQ(plan.inside_uid, 0U);
+  EXPECT_EQ(plan.inside_gid, 0U);
+  EXPECT_EQ(plan.user_name, "root");
+}
+
+TEST(MakePlan, GivesNobodyElseTheNameOfRoot) {
+  Context context = some_context();
+  context.user_name = "root";
+  EXPECT_EQ(plan_of(some_spec(), some_profile(), context).user_name, "user");
+}
+
+TEST(MakePlan, ReplacesANameThatPasswdCannotHold) {
+  Context context = some_context();
+  context.user_name = "DOM\\alice:0";
+  EXPECT_EQ(plan_of(some_spec(), some_profile(), context).user_name, "user");
+}
+
+TEST(MakePlan, DeniesRootWhereTheProfileDoes) {
+  wire::Profile profile = some_profile();
+  profile.user_root = false;
+  JobSpec spec = some_spec();
+  spec.user_root = true;
+  EXPECT_EQ(denial_of(spec, profile).rule, "user");
+}
+
+TEST(MakePlan, LaysTheRequestsEnvironmentOverTheProfiles) {
+  JobSpec spec = some_spec();
+  spec.env = {{"TERM", "xterm"}, {"CI", "1"}};
+  EXPECT_THAT(plan_of(spec).job.env, ElementsAre("PATH=/usr/bin", "HOME=/tmp", "LANG=C.UTF-8", "TERM=xterm", "CI=1"));
+}
+
+TEST(MakePlan, StartsInTheWorkspace) {
+  JobSpec spec = some_spec();
+  spec.token.emplace();
+  spec.workspace = protocol::Bind{0, "/home/alice/x", protocol::Access::kRw};
+  EXPECT_EQ(plan_of(spec).job.workdir, "/home/alice/x");
+  EXPECT_TRUE(plan_of(spec).binds.at(0).workspace);
+}
+
+TEST(MakePlan, StartsAtTheTopWithoutAWorkspace) { EXPECT_EQ(plan_of(some_spec()).job.workdir, "/"); }
+
+TEST(MakePlan, TakesTheRequestsWorkdir) {
+  JobSpec spec = some_spec();
+  spec.workdir = "/usr";
+  EXPECT_EQ(plan_of(spec).job.workdir, "/usr");
+}
+
+TEST(MakePlan, MountsInnerBindsAfterOuterOnes) {
+  JobSpec spec = some_spec();
+  spec.token.emplace();
+  spec.binds = {{1, "/w/a/b", protocol::Access::kRo}, {2, "/w/a", protocol::Access::kRo}};
+  spec.workspace = protocol::Bind{0, "/w", protocol::Access::kRw};
+  std::vector<std::string> targets;
+  for (const wire::Bind& bind : plan_of(spec).binds) targets.push_back(bind.target);
+  EXPECT_THAT(targets, ElementsAre("/w", "/w/a", "/w/a/b"));
+}
+
+TEST(MakePlan, DeniesAWritableBindWithWhatIsAllowed) {
+  JobSpec spec = some_spec();
+  spec.token.emplace();
+  spec.binds = {{0, "/data", protocol::Access::kRw}};
+  EXPECT_EQ(denial_of(spec), (Denied{"binds", "ro"}));
+}
+
+TEST(MakePlan, DeniesTheHostsNetwork) {
+  JobSpec spec = some_spec();
+  spec.network = protocol::Network::kHost;
+  EXPECT_EQ(denial_of(spec), (Denied{"network", "none"}));
+}
+
+TEST(MakePlan, DeniesMoreTimeThanTheProfileHas) {
+  JobSpec spec = some_spec();
+  spec.wall_time = 60'000'001;
+  EXPECT_EQ(denial_of(spec), (Denied{"limits.wall_time", "at most 60000000"}));
+}
+
+TEST(MakePlan, TakesLessTime) {
+  JobSpec spec = some_spec();
+  spec.wall_time = 1;
+  EXPECT_EQ(plan_of(spec).limits.wall_time, 1U);
+}
+
+TEST(MakePlan, SharesWhatTheProfilesOwnTmpfsLeave) {
+  JobSpec spec = some_spec();
+  spec.tmpfs = {{"/a", {}}, {"/b", {}}};
+  const wire::JailPlan plan = plan_of(spec);
+  ASSERT_EQ(plan.tmpfs.size(), 3U);
+  EXPECT_EQ(plan.tmpfs[0].size, 32U << 20);
+  EXPECT_EQ(plan.tmpfs[1].size, 32U << 20);
+}
+
+TEST(MakePlan, LetsARequestShrinkAProfilesTmpfs) {
+  JobSpec spec = some_spec();
+  spec.tmpfs = {{"/tmp", 4096}};
+  EXPECT_EQ(plan_of(spec).tmpfs.at(0).size, 4096U);
+}
+
+TEST(MakePlan, DeniesALargerTmpfs) {
+  JobSpec spec = some_spec();
+  spec.tmpfs = {{"/tmp", std::uint64_t{65} << 20}};
+  EXPECT_EQ(denial_of(spec).rule, "tmpfs");
+}
+
+TEST(MakePlan, NamesTheMemberThatIsWrong) {
+  const auto with = [](auto change) {
+    JobSpec spec = some_spec();
+    change(spec);
+    return wrong_path_of(spec);
+  };
+  EXPECT_EQ(with([](JobSpec& s) { s.argv.clear(); }), "spec.argv");
+  EXPECT_EQ(with([](JobSpec& s) { s.wall_time = 0; }), "spec.wall_time");
+  EXPECT_EQ(with([](JobSpec& s) { s.hostname = "-"; }), "spec.hostname");
+  EXPECT_EQ(with([](JobSpec& s) { s.workdir = "x"; }), "spec.workdir");
+  EXPECT_EQ(with([](JobSpec& s) { s.env = {{"A=B", "x"}}; }), "spec.env");
+  EXPECT_EQ(with([](JobSpec& s) { s.env = {{"", "x"}}; }), "spec.env");
+  EXPECT_EQ(with([](JobSpec& s) { s.dirs = {"/usr/x"}; }), "spec.dirs");
+  EXPECT_EQ(with([](JobSpec& s) { s.root_fd = 1; }), "spec.root_fd");
+  EXPECT_EQ(with([](JobSpec& s) { s.root = protocol::Root::kDirectory; }), "spec.root_fd");
+  EXPECT_EQ(with([](JobSpec& s) { s.workspace = protocol::Bind{0, "/w", protocol::Access::kRo}; }), "spec.token");
+  EXPECT_EQ(with([](JobSpec& s) { s.token.emplace(); s.binds = {{0, "/etc", protocol::Access::kRo}}; }), "spec.binds");
+  EXPECT_EQ(with([](JobSpec& s) { s.stdio = protocol::Stdio::kNull; s.stdin_data = "x"; }), "spec.stdin_data");
+  EXPECT_EQ(with([](JobSpec& s) { s.tmpfs = {{"/x", 0}}; }), "spec.tmpfs");
+}
+
+TEST(MakePlan, RefusesAClientWithAnIdOfThePool) {
+  Context context = some_context();
+  context.uid = kPoolFirst + 17;
+  EXPECT_TRUE(std::holds_alternative<InvalidArgument>(make_plan(some_spec(), some_profile(), context)));
+}
+
+TEST(MakePlan, AlwaysNarrowsItsProfile) {
+  std::mt19937 random(7);  // the same cases in every run
+  const auto pick = [&random](std::uint32_t most) { return static_cast<std::uint32_t>(random() % (most + 1)); };
+  const std::vector<std::string> paths = {"/w", "/w/a", "/tmp", "/tmp/x", "/etc", "/", "x", "/proc/1", "/srv", "/usr/x"};
+  int plans = 0;
+  for (int round = 0; round < 20000; ++round) {
+    wire::Profile profile = some_profile();
+    profile.roots = pick(7);
+    profile.networks = pick(3);
+    profile.workspace = pick(3);
+    profile.binds = pick(3);
+    profile.user_root = pick(1) == 1;
+    profile.tmpfs_free = pick(1) == 1;
+    profile.limits.scratch_max = pick(1) * (96U << 20);
+    JobSpec spec = some_spec();
+    if (pick(1) == 1) spec.token.emplace();
+    spec.root = static_cast<protocol::Root>(pick(2));
+    if (spec.root == protocol::Root::kDirectory) spec.root_fd = pick(16);
+    spec.network = static_cast<protocol::Network>(pick(1));
+    spec.user_root = pick(3) == 0;
+    if (pick(2) == 0) spec.workspace = protocol::Bind{pick(15), paths[pick(9)], static_cast<protocol::Access>(pick(1))};
+    for (std::uint32_t n = pick(2); n > 0; --n) spec.binds.push_back({pick(15), paths[pick(9)], static_cast<protocol::Access>(pick(1))});
+    for (std::uint32_t n = pick(2); n > 0; --n) spec.tmpfs.push_back({paths[pick(9)], pick(1) == 0 ? std::optional<std::uint64_t>() : pick(1U << 30)});
+    if (pick(3) == 0) spec.dirs.push_back(paths[pick(9)]);
+    if (pick(3) == 0) spec.wall_time = pick(70'000'000);
+    const Outcome outcome = make_plan(spec, profile, some_context());
+    if (const auto* plan = std::get_if<wire::JailPlan>(&outcome)) {
+      ++plans;
+      ASSERT_FALSE(wire::check_narrows(*plan, profile));
+    }
+  }
+  EXPECT_GT(plans, 200);
+}
+
+}  // namespace
+}  // namespace sandboxd::plan
