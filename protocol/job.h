@@ -85,6 +85,7 @@ struct JailInfo {
   std::string jail{}, name{}, profile{}, state{};  // state: starting | running | ending | ended | stuck
   std::uint32_t uid = 0;
   std::vector<std::string> argv{};
+  bool argv_cut = false;      // argv is only the beginning (a reply has room for so much)
   std::uint64_t started = 0;  // CLOCK_REALTIME, microseconds
   std::optional<JobReport> report{};
   std::vector<Fact> in_force{};  // Inspect only: what was read back from the kernel

@@ -77,6 +77,10 @@ class Supervisor {
   using Subscription = std::shared_ptr<void>;
   virtual Subscription subscribe(const Client& client, std::uint64_t after, std::function<void(const Event&)> event) = 0;
 
+  // Stdio::kRelay: while paused the jail's output stays in its pipes, so that the job waits in write(2) for a client that
+  // reads slowly, and nothing piles up here. The api closes the connection of a client whose output comes all the same.
+  virtual void pause_output(const std::string& jail, bool paused) { (void)jail, (void)paused; }
+
   virtual void disconnected(const Client& client) = 0;  // ends its attached runs
   virtual std::string host_info() = 0;                  // JSON for org.sandboxd.Host.Info
   virtual std::string host_features() = 0;              // JSON for org.sandboxd.Host.Features

@@ -1,0 +1,188 @@
+#include "protocol/codec.h"
+
+#include <set>
+
+#include <fmt/core.h>
+
+#include "base/broker_message.h"
+#include "base/text.h"
+#include "protocol/reader.h"
+
+namespace sandboxd::protocol {
+namespace {
+
+constexpr std::size_t kMaxLine = 65536;  // of a text in a report
+
+Read fd_index(std::function<void(std::uint64_t)> set) { return whole(0, kBrokerMaxFds - 1, std::move(set)); }
+
+Read name(std::optional<std::string>& out) {
+  return matching(is_name, "1 to 64 of A-Z a-z 0-9 _ . -, not '.' or '-' first", into(out));
+}
+
+Read any_number(std::uint64_t& out) { return whole(0, kMaxNumber, into(out)); }
+
+// 4294967295 is -1, "leave it as it is" to chown(2) and setresuid(2): never an id.
+Read uid(std::uint32_t& out) { return whole(0, UINT32_MAX - 1, into(out)); }
+
+Read token(std::optional<std::array<std::uint8_t, 16>>& out) {
+  return [&out](const Json& value, const std::string& path) -> Checked {
+    const auto decoded = value.is_string() ? from_hex(value.get_ref<const std::string&>()) : std::nullopt;
+    if (!decoded || decoded->size() != 16) return invalid(path, value, "32 lower-case hex digits");
+    std::copy(decoded->begin(), decoded->end(), out.emplace().begin());
+    return std::nullopt;
+  };
+}
+
+Read env_name(std::string& out) {
+  return [&out](const Json& value, const std::string& path) -> Checked {
+    if (Checked wrong = bytes_without_nul(kMaxText, into(out))(value, path)) return wrong;
+    if (out.empty() || out.find('=') != std::string::npos) return invalid(path, value, "not empty, and no '='");
+    return std::nullopt;
+  };
+}
+
+Read environment(std::vector<std::pair<std::string, std::string>>& out) {
+  return [&out](const Json& value, const std::string& path) -> Checked {
+    std::set<std::string> seen;
+    const Read element = [&](const Json& entry, const std::string& where) -> Checked {
+      auto& [key, text] = out.emplace_back();
+      ObjectReader reader(entry, where);
+      reader.required("name", env_name(key));
+      reader.required("value", bytes_without_nul(kMaxText, into(text)));
+      reader.rule(key.size() + 1 + text.size() <= kMaxText, "value", fmt::format("at most {} bytes with its name", kMaxText));
+      reader.rule(seen.insert(key).second, "name", "each name once");
+      return reader.finish();
+    };
+    return list(0, kMaxEnv, element)(value, path);
+  };
+}
+
+Read stdio_indexes(std::array<std::uint32_t, 3>& out) {
+  return [&out](const Json& value, const std::string& path) -> Checked {
+    std::vector<std::uint64_t> indexes;
+    if (Checked wrong = list(3, 3, fd_index(append(indexes)))(value, path)) return wrong;
+    std::copy(indexes.begin(), indexes.end(), out.begin());
+    return std::nullopt;
+  };
+}
+
+void read_what_runs(ObjectReader& reader, JobSpec& out) {
+  reader.required("argv", list(1, kMaxArgv, bytes_without_nul(kMaxText, append(out.argv))));
+  reader.rule(!out.argv.empty() && !out.argv.front().empty(), "argv", "a first element that is not empty");
+  reader.optional("env", environment(out.env));
+  reader.optional("workdir", path_bytes(into(out.workdir)));
+  reader.optional("user_root", boolean(out.user_root));
+  reader.optional("wall_time", whole(1, kMaxDuration, into(out.wall_time)));
+}
+
+void read_what_it_sees(ObjectReader& reader, JobSpec& out) {
+  reader.optional("profile", name(out.profile));
+  reader.optional("name", name(out.name));
+  reader.optional("token", token(out.token));
+  reader.optional("workspace", object(out.workspace));
+  reader.optional("binds", object_list(kBrokerMaxFds, out.binds));
+  reader.optional("root", one_of(kRootNames, out.root));
+  reader.optional("root_fd", fd_index(into(out.root_fd)));
+  reader.optional("tmpfs", object_list(kMaxTmpfs, out.tmpfs));
+  reader.optional("dirs", list(0, kMaxDirs, path_bytes(append(out.dirs))));
+  reader.optional("hostname", matching(is_hostname, "a host name of at most 64 bytes", into(out.hostname)));
+  reader.optional("network", one_of(kNetworkNames, out.network));
+}
+
+void read_stdio(ObjectReader& reader, JobSpec& out) {
+  bool indexes = false;
+  reader.optional("stdio", one_of(kStdioNames, out.stdio));
+  reader.optional("stdio_fds", [&](const Json& value, const std::string& path) {
+    indexes = true;
+    return stdio_indexes(out.stdio_fds)(value, path);
+  });
+  reader.optional("stdin_data", bytes(kMaxStdin, into(out.stdin_data)));
+  reader.rule(indexes == (out.stdio == Stdio::kInherit), "stdio_fds", "three indexes with stdio 'inherit', else none");
+  reader.rule(!out.stdin_data || out.stdio == Stdio::kRelay, "stdin_data", "none without stdio 'relay'");
+}
+
+}  // namespace
+
+static Checked decode(const Json& value, const std::string& path, Bind& out) {
+  ObjectReader reader(value, path);
+  reader.required("fd", fd_index(into(out.fd)));
+  reader.required("target", path_bytes(into(out.target)));
+  reader.optional("access", one_of(kAccessNames, out.access));
+  return reader.finish();
+}
+
+static Checked decode(const Json& value, const std::string& path, Tmpfs& out) {
+  ObjectReader reader(value, path);
+  reader.required("path", path_bytes(into(out.path)));
+  reader.optional("size", whole(1, kMaxNumber, into(out.size)));
+  return reader.finish();
+}
+
+static Checked decode(const Json& value, const std::string& path, Usage& out) {
+  ObjectReader reader(value, path);
+  reader.required("wall", any_number(out.wall));
+  reader.required("cpu_user", any_number(out.cpu_user));
+  reader.required("cpu_system", any_number(out.cpu_system));
+  reader.required("memory_peak", any_number(out.memory_peak));
+  return reader.finish();
+}
+
+static Checked decode(const Json& value, const std::string& path, Fact& out) {
+  ObjectReader reader(value, path);
+  reader.required("name", string(kMaxLine, out.name));
+  reader.required("value", string(kMaxLine, out.value));
+  return reader.finish();
+}
+
+Checked decode(const Json& value, std::string_view path, JobSpec& out) {
+  out = {};
+  ObjectReader reader(value, path);
+  read_what_runs(reader, out);
+  read_what_it_sees(reader, out);
+  read_stdio(reader, out);
+  reader.rule(out.root_fd.has_value() == (out.root == Root::kDirectory), "root_fd", "an index with root 'directory', else none");
+  const bool names_fd = out.workspace || !out.binds.empty() || out.root_fd || out.stdio == Stdio::kInherit;
+  reader.rule(out.token || !names_fd, "token", "a token, since descriptors are named");
+  return reader.finish();
+}
+
+Checked decode(const Json& value, std::string_view path, JobReport& out) {
+  out = {};
+  ObjectReader reader(value, path);
+  reader.required("jail", string(kMaxLine, out.jail));
+  reader.required("profile", string(kMaxLine, out.profile));
+  reader.required("profile_hash", string(kMaxLine, out.profile_hash));
+  reader.required("verdict", one_of(kVerdictNames, out.verdict));
+  reader.optional("exit_code", whole(0, INT32_MAX, into(out.exit_code)));
+  reader.optional("signal", whole(0, INT32_MAX, into(out.signal)));
+  reader.required("detail", string(kMaxLine, out.detail));
+  reader.required("usage", object(out.usage));
+  reader.required("unenforced", list(0, kMaxArgv, [&](const Json& entry, const std::string& where) {
+                    return string(kMaxLine, out.unenforced.emplace_back())(entry, where);
+                  }));
+  reader.required("audit_index", any_number(out.audit_index));
+  return reader.finish();
+}
+
+Checked decode(const Json& value, std::string_view path, JailInfo& out) {
+  out = {};
+  ObjectReader reader(value, path);
+  reader.required("jail", string(kMaxLine, out.jail));
+  reader.required("name", string(kMaxLine, out.name));
+  reader.required("profile", string(kMaxLine, out.profile));
+  reader.required("state", [&](const Json& entry, const std::string& where) -> Checked {
+    std::size_t index = 0;
+    if (Checked wrong = check_one_of(entry, where, kStateNames, index)) return wrong;
+    out.state = kStateNames[index];
+    return std::nullopt;
+  });
+  reader.required("uid", uid(out.uid));
+  reader.required("argv", list(0, kMaxArgv, bytes(kMaxText, append(out.argv))));
+  reader.required("argv_cut", boolean(out.argv_cut));
+  reader.required("started", any_number(out.started));
+  reader.optional("report", object(out.report));
+  reader.required("in_force", object_list(kMaxArgv, out.in_force));
+  return reader.finish();
+}
+
+}  // namespace sandboxd::protocol

@@ -1,0 +1,114 @@
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "protocol/codec.h"
+#include "protocol/names.h"
+
+namespace sandboxd::protocol {
+namespace {
+
+Json encode_bind(const Bind& bind) {
+  return {{"fd", bind.fd}, {"target", bytes_to_json(bind.target)}, {"access", name_in(kAccessNames, bind.access)}};
+}
+
+Json encode_tmpfs(const Tmpfs& tmpfs) {
+  Json value = {{"path", bytes_to_json(tmpfs.path)}};
+  if (tmpfs.size) value["size"] = *tmpfs.size;
+  return value;
+}
+
+Json encode_env(const std::pair<std::string, std::string>& entry) {
+  return {{"name", bytes_to_json(entry.first)}, {"value", bytes_to_json(entry.second)}};
+}
+
+template <class T, class Encode>
+Json each(const std::vector<T>& values, Encode encode_one) {
+  Json array = Json::array();
+  for (const T& value : values) array.push_back(encode_one(value));
+  return array;
+}
+
+void encode_files(const JobSpec& spec, Json& value) {
+  if (spec.token) value["token"] = hex(*spec.token);
+  if (spec.workspace) value["workspace"] = encode_bind(*spec.workspace);
+  if (!spec.binds.empty()) value["binds"] = each(spec.binds, encode_bind);
+  value["root"] = name_in(kRootNames, spec.root);
+  if (spec.root_fd) value["root_fd"] = *spec.root_fd;
+  if (!spec.tmpfs.empty()) value["tmpfs"] = each(spec.tmpfs, encode_tmpfs);
+  if (!spec.dirs.empty()) value["dirs"] = each(spec.dirs, bytes_to_json);
+}
+
+// Not in the middle of a letter: what is left of a UTF-8 text stays one.
+std::string_view beginning(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return text;
+  std::size_t end = most;
+  while (end > 0 && most - end < 3 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
+Json encode_argv(const std::vector<std::string>& argv, std::size_t most, bool& was_cut) {
+  Json array = Json::array();
+  for (const std::string& argument : argv) {
+    const std::string_view shown = beginning(argument, most);
+    was_cut = was_cut || shown.size() < argument.size() || most == 0;
+    if (most == 0) break;
+    array.push_back(bytes_to_json(shown));
+    most -= std::min(most, argument.size() + 1);
+  }
+  return array;
+}
+
+}  // namespace
+
+Json encode(const JobSpec& spec) {
+  Json value = {{"argv", each(spec.argv, bytes_to_json)}, {"user_root", spec.user_root}};
+  if (!spec.env.empty()) value["env"] = each(spec.env, encode_env);
+  if (spec.profile) value["profile"] = *spec.profile;
+  if (spec.name) value["name"] = *spec.name;
+  encode_files(spec, value);
+  if (spec.hostname) value["hostname"] = *spec.hostname;
+  if (spec.workdir) value["workdir"] = bytes_to_json(*spec.workdir);
+  value["network"] = name_in(kNetworkNames, spec.network);
+  if (spec.wall_time) value["wall_time"] = *spec.wall_time;
+  value["stdio"] = name_in(kStdioNames, spec.stdio);
+  if (spec.stdio == Stdio::kInherit) value["stdio_fds"] = spec.stdio_fds;
+  if (spec.stdin_data) value["stdin_data"] = bytes_to_json(*spec.stdin_data);
+  return value;
+}
+
+Json encode(const JobReport& report) {
+  Json value = {
+      {"jail", report.jail},
+      {"profile", report.profile},
+      {"profile_hash", report.profile_hash},
+      {"verdict", name_of(report.verdict)},
+      {"detail", report.detail},
+      {"usage",
+       {{"wall", report.usage.wall},
+        {"cpu_user", report.usage.cpu_user},
+        {"cpu_system", report.usage.cpu_system},
+        {"memory_peak", report.usage.memory_peak}}},
+      {"unenforced", report.unenforced},
+      {"audit_index", report.audit_index},
+  };
+  if (report.exit_code) value["exit_code"] = *report.exit_code;
+  if (report.signal) value["signal"] = *report.signal;
+  return value;
+}
+
+Json encode(const JailInfo& info, std::size_t argv_most) {
+  bool was_cut = info.argv_cut;
+  Json argv = encode_argv(info.argv, argv_most, was_cut);
+  Json value = {
+      {"jail", info.jail}, {"name", info.name},         {"profile", info.profile}, {"state", info.state},
+      {"uid", info.uid},   {"argv", std::move(argv)},   {"argv_cut", was_cut},     {"started", info.started},
+      {"in_force", Json::array()},
+  };
+  if (info.report) value["report"] = encode(*info.report);
+  for (const Fact& fact : info.in_force) value["in_force"].push_back({{"name", fact.name}, {"value", fact.value}});
+  return value;
+}
+
+}  // namespace sandboxd::protocol
