@@ -20,9 +20,10 @@ ONLY = {
 }
 # A library's header, the folders that may include it.
 LIBRARIES = {
-    r"seccomp\.h": ["seccomp-profiles/compiler"],
+    # filtergen runs while the project is built: it turns the filters of our own programs into arrays.
+    r"seccomp\.h": ["seccomp-profiles/compiler", "daemon/confine/filtergen.cpp"],
     r"nlohmann/.*": ["protocol", "seccomp-profiles", "daemon/plan", "daemon/profilec", "daemon/audit", "daemon/jails", "daemon/api",
-                     "daemon/tools", "daemon/main.cpp", "sandboxd-client"],
+                     "daemon/tools", "daemon/main.cpp", "daemon/confine/filtergen.cpp", "sandboxd-client"],
     r"spdlog/.*": ["daemon/jails", "daemon/api", "daemon/audit", "daemon/main.cpp"],
     r"netlink/.*": ["daemon/launcher"],
     r"sys/capability\.h": ["daemon/launcher", "daemon/confine"],
