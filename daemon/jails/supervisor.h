@@ -81,6 +81,10 @@ class Supervisor {
   // reads slowly, and nothing piles up here. The api closes the connection of a client whose output comes all the same.
   virtual void pause_output(const std::string& jail, bool paused) { (void)jail, (void)paused; }
 
+  // Back-pressure of a run with Stdio::kRelay: while paused no output is read, so that the job waits in write(2). A chunk that
+  // was being handed over still comes; none is larger than 64 KiB.
+  virtual void pause_output(const std::string& /*jail*/, bool /*paused*/) {}
+
   virtual void disconnected(const Client& client) = 0;  // ends its attached runs
   virtual std::string host_info() = 0;                  // JSON for org.sandboxd.Host.Info
   virtual std::string host_features() = 0;              // JSON for org.sandboxd.Host.Features
