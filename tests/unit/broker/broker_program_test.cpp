@@ -1,0 +1,352 @@
+// The real sandboxd-broker, with clients of several uids and a stand-in for the launch child.
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/broker_message.h"
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/proc_status.h"
+#include "base/socket.h"
+#include "daemon/wire/audit.h"
+#include "daemon/wire/claim.h"
+#include "daemon/wire/message.h"
+#include "tests/support/program.h"
+
+namespace sandboxd {
+namespace {
+
+constexpr uid_t kBrokerUid = own_id(kPoolFirst, OwnId::kBroker);
+constexpr uid_t kAlice = 60001;
+constexpr uid_t kBob = 60002;
+
+using Token = wire::Token;
+
+Token token_of(std::uint8_t n) {
+  Token token{};
+  token.fill(n);
+  return token;
+}
+
+class BrokerProgram : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root: starts a program under another id";
+    test::StartOptions options;
+    options.uid = kBrokerUid;
+    const auto listen = [&](const char* name, mode_t mode) {
+      Result<UniqueFd> fd = listen_unix(path(name), SOCK_SEQPACKET, mode, 0, 128);
+      ASSERT_TRUE(fd.ok()) << fd.error().message();
+      options.sockets[name] = fd->get();
+      listeners_.push_back(std::move(*fd));
+    };
+    listen("broker", 0666);
+    listen("broker-admin", 0600);
+    listen("broker-claim", 0600);
+    broker_ = test::RunningProgram::start(test::program_path("sandboxd-broker"), options);
+  }
+
+  std::string path(const std::string& name) const { return dir_.path() + "/" + name + ".sock"; }
+
+  // As the calling process's ids are. Empty when there is no connection.
+  UniqueFd hand_in(const Token& token, std::vector<int> fds, bool mount_ns = false, const char* socket = "broker") const {
+    Result<UniqueFd> connection = connect_unix(path(socket), SOCK_SEQPACKET);
+    if (!connection.ok()) return {};
+    BrokerMessage message;
+    message.token = token;
+    message.fds = static_cast<std::uint32_t>(fds.size());
+    message.has_mount_ns = mount_ns ? 1 : 0;
+    (void)send_packet(connection->get(), {reinterpret_cast<const std::uint8_t*>(&message), sizeof message}, fds);
+    return std::move(*connection);
+  }
+
+  // A client of `uid` in a child that lives until the object goes; it has handed in `opened` under `token` when this returns.
+  class Client {
+   public:
+    Client(pid_t pid, UniqueFd stop) : pid_(pid), stop_(std::move(stop)) {}
+    Client(Client&& other) noexcept : pid_(std::exchange(other.pid_, -1)), stop_(std::move(other.stop_)) {}
+    ~Client() { end(); }
+    void end() {
+      stop_.reset();
+      if (pid_ > 0) ::waitpid(pid_, nullptr, 0);
+      pid_ = -1;
+    }
+
+   private:
+    pid_t pid_;
+    UniqueFd stop_;
+  };
+
+  Client client(uid_t uid, const Token& token, const std::vector<std::string>& opened, std::vector<gid_t> groups = {}) const {
+    int stop[2];
+    int ready[2];
+    EXPECT_EQ(::pipe2(stop, O_CLOEXEC), 0);
+    EXPECT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      ::close(stop[1]);
+      ::setgroups(groups.size(), groups.data());
+      if (::setresgid(uid, uid, uid) != 0 || ::setresuid(uid, uid, uid) != 0) ::_exit(1);
+      std::vector<int> fds;
+      for (const std::string& name : opened) fds.push_back(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
+      const UniqueFd connection = hand_in(token, fds);
+      char byte = 0;
+      (void)!::write(ready[1], &byte, 1);
+      (void)!::read(stop[0], &byte, 1);
+      ::_exit(0);
+    }
+    const UniqueFd ready_end(ready[0]);
+    const UniqueFd theirs(stop[0]);
+    ::close(ready[1]);
+    char byte = 0;
+    EXPECT_EQ(::read(ready[0], &byte, 1), 1);
+    return {pid, UniqueFd(stop[1])};
+  }
+
+  // What the launch child does.
+  Result<wire::Message> claim(const Token& token, std::uint64_t wait_usec = 5'000'000) const {
+    TRY_ASSIGN(const UniqueFd connection, connect_unix(path("broker-claim"), SOCK_SEQPACKET));
+    TRY(wire::send(connection.get(), wire::ClaimMessage::kClaim, 42, wire::Claim{token}));
+    TRY_ASSIGN(const bool ready, wait_readable(connection.get(), monotonic_usec() + wait_usec));
+    if (!ready) return make_error("no answer");
+    return wire::receive_message(connection.get(), kMaxFdsPerMessage);
+  }
+
+  static wire::Claimed claimed(const Result<wire::Message>& answer) {
+    EXPECT_TRUE(answer.ok()) << answer.error().message();
+    if (!answer.ok()) return {};
+    EXPECT_EQ(answer->type, static_cast<std::uint16_t>(wire::ClaimMessage::kClaimed));
+    EXPECT_EQ(answer->id, 42U);
+    const Result<wire::Claimed> body = wire::body_of<wire::Claimed>(*answer);
+    EXPECT_TRUE(body.ok());
+    return body.ok() ? *body : wire::Claimed{};
+  }
+
+  static int failure(const Result<wire::Message>& answer) {
+    EXPECT_TRUE(answer.ok()) << answer.error().message();
+    if (!answer.ok()) return -1;
+    EXPECT_EQ(answer->type, static_cast<std::uint16_t>(wire::ClaimMessage::kClaimFailed));
+    const Result<wire::Refused> body = wire::body_of<wire::Refused>(*answer);
+    return body.ok() ? body->code : -1;
+  }
+
+  // The byte that the broker says before it closes; 0 when it closes without one, -1 after five seconds.
+  static int refusal(int connection) {
+    const Result<bool> ready = wait_readable(connection, monotonic_usec() + 5'000'000);
+    if (!ready.ok() || !*ready) return -1;
+    std::uint8_t byte = 0;
+    return ::recv(connection, &byte, 1, 0) == 1 ? byte : 0;
+  }
+  static int as_int(BrokerRefusal refusal) { return static_cast<int>(refusal); }
+
+  test::TempDir dir_;
+  std::vector<UniqueFd> listeners_;
+  test::RunningProgram broker_;
+};
+
+TEST_F(BrokerProgram, GivesTheClaimerTheClientsFilesWithTheKernelsIds) {
+  const Client alice = client(kAlice, token_of(1), {"/usr", "/etc/passwd"}, {60100, 60101});
+  const Result<wire::Message> answer = claim(token_of(1));
+  const wire::Claimed body = claimed(answer);
+  EXPECT_EQ(body.uid, kAlice);
+  EXPECT_EQ(body.gid, kAlice);
+  EXPECT_THAT(body.groups, ::testing::ElementsAre(60100, 60101));
+  EXPECT_FALSE(body.admin);
+  EXPECT_FALSE(body.has_mount_ns);
+  ASSERT_EQ(answer->fds.size(), 2U);
+  struct stat theirs {}, ours {};
+  ASSERT_EQ(::fstat(answer->fds[0].get(), &theirs), 0);
+  ASSERT_EQ(::stat("/usr", &ours), 0);
+  EXPECT_EQ(theirs.st_ino, ours.st_ino);
+  EXPECT_EQ(theirs.st_dev, ours.st_dev);
+}
+
+TEST_F(BrokerProgram, GivesATokenOnce) {
+  const Client alice = client(kAlice, token_of(1), {"/usr"});
+  EXPECT_EQ(claimed(claim(token_of(1))).uid, kAlice);
+  EXPECT_EQ(failure(claim(token_of(1))), ETIMEDOUT);
+}
+
+TEST_F(BrokerProgram, LetsAClaimWaitForATokenThatIsOnItsWay) {
+  Result<UniqueFd> early = connect_unix(path("broker-claim"), SOCK_SEQPACKET);
+  ASSERT_TRUE(early.ok());
+  ASSERT_TRUE(wire::send(early->get(), wire::ClaimMessage::kClaim, 42, wire::Claim{token_of(1)}).ok());
+  // Another claim that comes later and is answered: the first has been read and parked by then.
+  const Client bob = client(kBob, token_of(2), {});
+  EXPECT_EQ(claimed(claim(token_of(2))).uid, kBob);
+  const Client alice = client(kAlice, token_of(1), {"/usr"});
+  ASSERT_TRUE(wait_readable(early->get(), monotonic_usec() + 5'000'000).ok());
+  EXPECT_EQ(claimed(wire::receive_message(early->get(), kMaxFdsPerMessage)).uid, kAlice);
+}
+
+TEST_F(BrokerProgram, AnswersAClaimForAnUnknownTokenAfterItsWait) {
+  const std::uint64_t start = monotonic_usec();
+  EXPECT_EQ(failure(claim(token_of(9))), ETIMEDOUT);
+  EXPECT_GE(monotonic_usec() - start, wire::kClaimWaitUsec);
+}
+
+TEST_F(BrokerProgram, KeepsATokenForTheFirstWhoSentIt) {
+  const Client alice = client(kAlice, token_of(1), {"/usr"});
+  // Alice's child has told its token once a claim of a third one, sent after it, is answered.
+  const Client ping = client(kAlice, token_of(2), {});
+  (void)claim(token_of(2));
+  EXPECT_EQ(test::as_user(kBob, [&] {
+              const UniqueFd thief = hand_in(token_of(1), {});
+              return refusal(thief.get());
+            }),
+            as_int(BrokerRefusal::kTokenInUse));
+  const Result<wire::Message> answer = claim(token_of(1));
+  EXPECT_EQ(claimed(answer).uid, kAlice);
+  EXPECT_EQ(answer->fds.size(), 1U);
+}
+
+TEST_F(BrokerProgram, DropsTheFilesOfAClientThatCloses) {
+  Client alice = client(kAlice, token_of(1), {"/usr"});
+  alice.end();
+  const Result<wire::Message> answer = claim(token_of(1));
+  // Either its child has gone (no such token), or it answers that the client has.
+  if (answer.ok() && answer->end) return;
+  EXPECT_THAT(failure(answer), ::testing::AnyOf(ETIMEDOUT, ECANCELED, ESRCH));
+}
+
+TEST_F(BrokerProgram, RefusesIdsOfThePool) {
+  EXPECT_EQ(test::as_user(kPoolFirst + 16, [&] { return refusal(hand_in(token_of(1), {}).get()); }),
+            as_int(BrokerRefusal::kNotAllowed));
+}
+
+TEST_F(BrokerProgram, RefusesRootOnThePublicSocket) {
+  EXPECT_EQ(refusal(hand_in(token_of(1), {}).get()), as_int(BrokerRefusal::kNotAllowed));
+}
+
+TEST_F(BrokerProgram, MarksWhatCameByTheAdminSocket) {
+  const UniqueFd root(::open("/root", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd connection = hand_in(token_of(1), {root.get()}, false, "broker-admin");
+  const wire::Claimed body = claimed(claim(token_of(1)));
+  EXPECT_EQ(body.uid, 0U);
+  EXPECT_TRUE(body.admin);
+}
+
+TEST_F(BrokerProgram, RefusesADirectoryThatWasOnlyNamed) {
+  EXPECT_EQ(test::as_user(kAlice,
+                          [&] {
+                            const UniqueFd root(::open("/root", O_PATH | O_DIRECTORY | O_CLOEXEC));
+                            return refusal(hand_in(token_of(1), {root.get()}).get());
+                          }),
+            as_int(BrokerRefusal::kNotAllowed));
+}
+
+TEST_F(BrokerProgram, RefusesAMessageThatIsNone) {
+  EXPECT_EQ(test::as_user(kAlice,
+                          [&] {
+                            Result<UniqueFd> connection = connect_unix(path("broker"), SOCK_SEQPACKET);
+                            const std::vector<std::uint8_t> noise(4096, 0x42);
+                            (void)send_packet(connection->get(), noise, {});
+                            return refusal(connection->get());
+                          }),
+            as_int(BrokerRefusal::kMalformed));
+}
+
+TEST_F(BrokerProgram, HandsOverAMountNamespace) {
+  const UniqueFd ns(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  const UniqueFd connection = hand_in(token_of(1), {ns.get()}, true, "broker-admin");
+  const Result<wire::Message> answer = claim(token_of(1));
+  EXPECT_TRUE(claimed(answer).has_mount_ns);
+  EXPECT_EQ(answer->fds.size(), 1U);
+}
+
+TEST_F(BrokerProgram, TakesClaimsFromRootOnly) {
+  const Client alice = client(kAlice, token_of(1), {"/usr"});
+  // Whatever the mode of the socket: the peer is asked for.
+  ASSERT_EQ(::chmod(path("broker-claim").c_str(), 0666), 0);
+  EXPECT_EQ(test::as_user(kBob,
+                          [&] {
+                            const Result<wire::Message> answer = claim(token_of(1));
+                            return answer.ok() && !answer->end ? 1 : 0;
+                          }),
+            0);
+  EXPECT_EQ(claimed(claim(token_of(1))).uid, kAlice);
+}
+
+TEST_F(BrokerProgram, LimitsTheConnectionsOfOneUidAndServesAnother) {
+  EXPECT_EQ(test::as_user(kBob,
+                          [&] {
+                            std::vector<UniqueFd> held;
+                            for (int i = 0; i < 65; ++i) {
+                              Result<UniqueFd> connection = connect_unix(path("broker"), SOCK_SEQPACKET);
+                              if (!connection.ok()) return 101;
+                              held.push_back(std::move(*connection));
+                            }
+                            // Accepted in order: the last one is over the limit.
+                            const int last = refusal(held.back().get());
+                            if (last != static_cast<int>(BrokerRefusal::kTooMany)) return 102;
+                            return 0;
+                          }),
+            0);
+  const Client alice = client(kAlice, token_of(1), {"/usr"});
+  EXPECT_EQ(claimed(claim(token_of(1))).uid, kAlice);
+}
+
+TEST_F(BrokerProgram, RunsWithoutCapabilitiesAndConfined) {
+  const Client alice = client(kAlice, token_of(1), {});
+  (void)claim(token_of(1));  // it serves, so it is confined
+  const UniqueFd proc(::open(("/proc/" + std::to_string(broker_.pid())).c_str(), O_PATH | O_CLOEXEC));
+  const Result<ProcStatus> status = read_proc_status(proc.get());
+  ASSERT_TRUE(status.ok()) << status.error().message();
+  EXPECT_EQ(status->cap_permitted | status->cap_effective | status->cap_inheritable | status->cap_bounding | status->cap_ambient, 0U);
+  EXPECT_TRUE(status->no_new_privs);
+  EXPECT_EQ(status->seccomp, SeccompMode::kFilter);
+  EXPECT_EQ(status->uid[0], kBrokerUid);
+}
+
+TEST_F(BrokerProgram, EndsOnSigtermWithItsChildren) {
+  const UniqueFd held = hand_in(token_of(1), {}, false, "broker-admin");
+  const UniqueFd served = hand_in(token_of(2), {}, false, "broker-admin");
+  ASSERT_EQ(claimed(claim(token_of(2))).uid, 0U);
+  broker_.signal(SIGTERM);
+  const std::optional<int> status = broker_.wait();
+  ASSERT_TRUE(status.has_value());
+  EXPECT_EQ(*status, 0);
+  EXPECT_EQ(refusal(held.get()), 0) << "its child ends, so the connection does, without a word";
+}
+
+TEST(BrokerStart, RefusesToRunWithCapabilities) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root: has capabilities to start with";
+  const test::TempDir dir;
+  test::StartOptions options;
+  std::vector<UniqueFd> listeners;
+  for (const char* name : {"broker", "broker-admin", "broker-claim"}) {
+    Result<UniqueFd> fd = listen_unix(dir.path() + "/" + name, SOCK_SEQPACKET, 0600, 0, 8);
+    ASSERT_TRUE(fd.ok());
+    options.sockets[name] = fd->get();
+    listeners.push_back(std::move(*fd));
+  }
+  test::RunningProgram broker = test::RunningProgram::start(test::program_path("sandboxd-broker"), options);
+  const std::optional<int> status = broker.wait();
+  ASSERT_TRUE(status.has_value());
+  EXPECT_EQ(WEXITSTATUS(*status), 1);
+}
+
+TEST(BrokerStart, RefusesToRunWithoutItsSockets) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root: starts a program under another id";
+  test::StartOptions options;
+  options.uid = kBrokerUid;
+  test::RunningProgram broker = test::RunningProgram::start(test::program_path("sandboxd-broker"), options);
+  const std::optional<int> status = broker.wait();
+  ASSERT_TRUE(status.has_value());
+  EXPECT_EQ(WEXITSTATUS(*status), 1);
+}
+
+}  // namespace
+}  // namespace sandboxd
