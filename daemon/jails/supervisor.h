@@ -77,10 +77,6 @@ class Supervisor {
   using Subscription = std::shared_ptr<void>;
   virtual Subscription subscribe(const Client& client, std::uint64_t after, std::function<void(const Event&)> event) = 0;
 
-  // Stdio::kRelay: while paused the jail's output stays in its pipes, so that the job waits in write(2) for a client that
-  // reads slowly, and nothing piles up here. The api closes the connection of a client whose output comes all the same.
-  virtual void pause_output(const std::string& jail, bool paused) { (void)jail, (void)paused; }
-
   // Back-pressure of a run with Stdio::kRelay: while paused no output is read, so that the job waits in write(2). A chunk that
   // was being handed over still comes; none is larger than 64 KiB.
   virtual void pause_output(const std::string& /*jail*/, bool /*paused*/) {}
