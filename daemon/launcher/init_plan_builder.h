@@ -1,0 +1,15 @@
+// What jail-init gets: the job, its limits, the profile's filter, and the Landlock rules that follow from the plan's mounts.
+#pragma once
+
+#include "daemon/wire/init_plan.h"
+#include "daemon/wire/plan.h"
+#include "daemon/wire/profile_set.h"
+
+namespace sandboxd::launcher {
+
+// The kernel's Landlock ABI (landlock(7)); 0 when there is none, and then nothing is launched.
+int landlock_abi();
+
+wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& profile, int abi);
+
+}  // namespace sandboxd::launcher

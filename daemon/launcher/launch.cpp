@@ -1,0 +1,395 @@
+#include "daemon/launcher/launch.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <optional>
+#include <tuple>
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/socket.h"
+#include "base/text.h"
+#include "daemon/launcher/claim.h"
+#include "daemon/launcher/foreign_mounts.h"
+#include "daemon/launcher/init_plan_builder.h"
+#include "daemon/launcher/jail_setup.h"
+#include "daemon/launcher/mounts.h"
+#include "daemon/launcher/namespaces.h"
+#include "daemon/launcher/read_back.h"
+#include "daemon/launcher/root_fill.h"
+#include "daemon/wire/audit.h"
+#include "daemon/wire/launcher.h"
+#include "daemon/wire/narrow.h"
+#include "daemon/wire/sync.h"
+
+namespace sandboxd::launcher {
+namespace {
+
+constexpr std::uint64_t kStepTimeUsec = 10'000'000;
+
+// A step that failed, named; `denied` when a rule refused it.
+struct StepError {
+  std::string step;
+  Error error;
+  bool denied = false;
+};
+using Step = std::optional<StepError>;
+
+#define STEP(name, expression)                                                                   \
+  if (const auto& step_status_ = (expression); !step_status_.ok()) {                             \
+    return StepError{name, step_status_.error(), false};                                         \
+  }
+
+class Launch {
+ public:
+  Launch(const Host& host, wire::JailPlan plan, const wire::Profile& profile)
+      : host_(host), plan_(std::move(plan)), profile_(profile), first_id_(first_id_of(host.slice_first, plan_.number)) {}
+
+  Step run();
+  void clean_up();
+  Status answer(int connection, std::uint64_t id) const;
+
+ private:
+  Step claim();
+  Step send_record();
+  Step make_cgroup();
+  Step make_network();
+  Step collect_mounts();
+  Step collect_root();
+  Step collect_binds();
+  Step collect_stdio();
+  Step prepare_clone();
+  Step clone();
+  Step pin_and_map();
+  Step await_ack();
+  Step await_ready_and_read_back();
+  Result<UniqueFd> clone_client_tree(int fd, bool directory);
+  Status say(wire::Sync what);
+
+  const Host& host_;
+  wire::JailPlan plan_;
+  const wire::Profile& profile_;
+  std::uint32_t first_id_;
+  Client client_{};
+  UniqueFd audit_{};
+  std::optional<cgroups::Cgroup> cgroup_{};
+  UniqueFd file_owner_{};  // the helper user namespace
+  std::vector<UniqueFd> binds_{};
+  std::vector<bool> bind_is_directory_{};
+  std::vector<RootEntry> root_entries_{};
+  std::vector<UniqueFd> stdio_{};
+  UniqueFd sync_{}, control_{}, init_plan_{};
+  UniqueFd init_sync_{}, init_control_{};
+  UniqueFd pidfd_{}, init_process_{};
+  std::int32_t init_pid_ = 0;
+  std::uint64_t network_inode_ = 0;
+  bool landlock_probe_ = false;
+  wire::Started started_{};
+};
+
+Step Launch::claim() {
+  started_.broker_uid = 0xFFFFFFFFU;
+  if (!plan_.has_token) {
+    if (!plan_.binds.empty() || plan_.root == wire::RootKind::kDirectory || plan_.job.stdio == wire::StdioMode::kInherit) {
+      return StepError{"claim", sys_error_code(EACCES, "the plan names a client's descriptors without a token"), true};
+    }
+    return {};
+  }
+  auto claimed = claim_client(host_.claim_socket, plan_);
+  if (!claimed.ok()) return StepError{"claim", std::move(claimed).error(), false};
+  client_ = std::move(claimed).value();
+  if (auto checked = check_ids(plan_, client_, host_.profiles.config); !checked.ok()) return StepError{"claim", std::move(checked).error(), true};
+  started_.broker_uid = client_.who.uid;
+  return {};
+}
+
+// jail.launch, on a connection of the launcher's own; the ack is awaited before the second go.
+Step Launch::send_record() {
+  wire::Writer argv;
+  argv.put(plan_.job.argv);
+  started_.plan_hash = sha256(wire::encode(plan_));
+  wire::AuditRecord record;
+  record.action = "jail.launch";
+  record.phase = wire::AuditPhase::kIntent;
+  record.outcome = "allow";
+  record.request = plan_.request;
+  record.jail = plan_.jail;
+  record.uid = started_.broker_uid;
+  record.detail = fmt::format(R"({{"argv_sha256":"{}","number":{},"plan_sha256":"{}","profile":"{}","profile_sha256":"{}"}})", hex(sha256(argv.take())),
+                              plan_.number, hex(started_.plan_hash), profile_.name, hex(profile_.hash));
+  auto connected = connect_unix(host_.audit_socket, SOCK_SEQPACKET);
+  if (!connected.ok()) return StepError{"audit", std::move(connected).error(), false};
+  audit_ = std::move(connected).value();
+  STEP("audit", wire::send(audit_.get(), wire::AuditMessage::kAppend, 1, record));
+  return {};
+}
+
+Step Launch::await_ack() {
+  auto ready = wait_readable(audit_.get(), monotonic_usec() + kStepTimeUsec);
+  STEP("audit", ready);
+  if (!*ready) return StepError{"audit", sys_error_code(ETIMEDOUT, "no ack of the launch record"), false};
+  auto answer = wire::receive_message(audit_.get(), 0);
+  STEP("audit", answer);
+  if (answer->type == static_cast<std::uint16_t>(wire::AuditMessage::kAck)) {
+    const auto ack = wire::body_of<wire::Ack>(*answer);
+    STEP("audit", ack);
+    started_.audit_index = ack->index;
+    return {};
+  }
+  const auto refused = wire::body_of<wire::Refused>(*answer);
+  STEP("audit", refused);
+  return StepError{"audit", Error{refused->code, fmt::format("the launch record was refused: {}", refused->detail)}, false};
+}
+
+Step Launch::make_cgroup() {
+  auto made = cgroups::create_exclusive(host_.jails, cgroup_name(plan_.number));
+  if (!made.ok()) return StepError{"cgroup", std::move(made).error(), false};
+  cgroup_ = std::move(made).value();
+  const auto populated = cgroup_->populated();
+  STEP("cgroup", populated);
+  if (*populated) return StepError{"cgroup", sys_error_code(EBUSY, "a new cgroup is not empty"), false};
+  return {};
+}
+
+Step Launch::make_network() {
+  if (plan_.network == wire::NetworkMode::kNone) {
+    STEP("network", enter_new_network());
+  } else if (host_.landlock_abi < 6 && plan_.unix_sockets == wire::UnixSockets::kAny) {
+    // The host's abstract sockets are in reach, and only Landlock's scope (ABI 6) could keep a job from them.
+    return StepError{"network", sys_error_code(EPERM, "network 'host' with unix_sockets 'any' needs Landlock ABI 6, this kernel has {}", host_.landlock_abi), true};
+  }
+  const UniqueFd self(::openat(host_.proc_dir, std::to_string(::getpid()).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const auto inode = namespace_inode(self.get(), "net");
+  STEP("network", inode);
+  network_inode_ = *inode;
+  return {};
+}
+
+Result<UniqueFd> Launch::clone_client_tree(int fd, bool directory) {
+  if (client_.mount_namespace) return clone_in_namespace(client_.mount_namespace.get(), fd, directory);
+  return clone_tree(fd, "", directory);
+}
+
+Step Launch::collect_binds() {
+  for (const wire::Bind& bind : plan_.binds) {
+    if (bind.fd >= client_.fds.size()) return StepError{"workspace", sys_error_code(EBADF, "descriptor {} of {}", bind.fd, client_.fds.size()), true};
+    const int fd = client_.fds[bind.fd].get();
+    bool directory = false;
+    STEP("workspace", check_bind_source(fd, directory).context("{}", quoted(bind.target)));
+    auto tree = clone_client_tree(fd, directory).context("{}", quoted(bind.target));
+    STEP("workspace", tree);
+    binds_.push_back(std::move(tree).value());
+    bind_is_directory_.push_back(directory);
+  }
+  return {};
+}
+
+Step Launch::collect_root() {
+  if (plan_.root == wire::RootKind::kUsr) return {};
+  if (plan_.root == wire::RootKind::kHost) {
+    const UniqueFd top(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    auto entries = collect_root_entries(top.get(), -1, true);
+    STEP("root", entries);
+    root_entries_ = std::move(entries).value();
+    return {};
+  }
+  if (plan_.root_fd >= client_.fds.size()) return StepError{"root", sys_error_code(EBADF, "descriptor {} of {}", plan_.root_fd, client_.fds.size()), true};
+  if (client_.mount_namespace) return StepError{"root", sys_error_code(EXDEV, "--root from another mount namespace is not supported; bind it instead"), true};
+  bool directory = false;
+  STEP("root", check_bind_source(client_.fds[plan_.root_fd].get(), directory));
+  if (!directory) return StepError{"root", sys_error_code(ENOTDIR, "the root is no directory"), true};
+  auto entries = collect_root_entries(client_.fds[plan_.root_fd].get(), file_owner_.get(), false);
+  STEP("root", entries);
+  root_entries_ = std::move(entries).value();
+  return {};
+}
+
+Step Launch::collect_stdio() {
+  if (plan_.job.stdio != wire::StdioMode::kInherit) return {};
+  for (const std::uint32_t index : plan_.job.stdio_fds) {
+    if (index >= client_.fds.size()) return StepError{"stdio", sys_error_code(EBADF, "descriptor {} of {}", index, client_.fds.size()), true};
+    STEP("stdio", check_stdio(client_.fds[index].get()));
+    UniqueFd copy(::fcntl(client_.fds[index].get(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) return StepError{"stdio", sys_error("dup"), false};
+    stdio_.push_back(std::move(copy));
+  }
+  return {};
+}
+
+Step Launch::collect_mounts() {
+  if (plan_.has_token) {
+    auto owner = make_file_owner_namespace(host_.proc_dir, client_.who.uid, client_.who.gid, first_id_ + kJobOffset);
+    STEP("id-maps", owner);
+    file_owner_ = std::move(owner).value();
+  }
+  if (Step failed = collect_binds()) return failed;
+  if (Step failed = collect_root()) return failed;
+  return collect_stdio();
+}
+
+Step Launch::prepare_clone() {
+  auto sync = socket_pair(SOCK_SEQPACKET);
+  STEP("clone", sync);
+  auto control = socket_pair(SOCK_SEQPACKET);
+  STEP("clone", control);
+  std::tie(sync_, init_sync_) = std::move(sync).value();
+  std::tie(control_, init_control_) = std::move(control).value();
+  auto plan = sealed_memfd("init-plan", wire::encode_init_plan(make_init_plan(plan_, profile_, host_.landlock_abi)));
+  STEP("clone", plan);
+  init_plan_ = std::move(plan).value();
+  // From here on this process sees the template instead of the host.
+  if (::setns(host_.base.mount_namespace.get(), CLONE_NEWNS) < 0) return StepError{"clone", sys_error("setns to the template"), false};
+  return {};
+}
+
+Step Launch::clone() {
+  JailSetup setup{.plan = plan_, .profile = profile_, .base = host_.base, .first_id = first_id_};
+  setup.close_first = {sync_.get(), control_.get()};
+  clone_args args{};
+  int pidfd = -1;
+  args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_INTO_CGROUP | CLONE_PIDFD |
+               CLONE_CLEAR_SIGHAND | CLONE_PARENT;
+  args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
+  args.cgroup = static_cast<std::uint64_t>(cgroup_->fd());
+  // exit_signal 0: CLONE_PARENT takes no other; the launcher reaps with __WALL, sandboxd polls the pidfd.
+  const long pid = ::syscall(SYS_clone3, &args, sizeof args);
+  if (pid < 0) return StepError{"clone", sys_error("clone3"), false};
+  if (pid == 0) {
+    setup.sync = std::move(init_sync_);
+    setup.control = std::move(init_control_);
+    setup.init_plan = std::move(init_plan_);
+    setup.init_program = host_.init_program;
+    setup.bind_mounts = std::move(binds_);
+    setup.bind_is_directory = bind_is_directory_;
+    setup.root_entries = std::move(root_entries_);
+    setup.stdio = std::move(stdio_);
+    set_up_jail(setup);
+  }
+  init_pid_ = static_cast<std::int32_t>(pid);
+  pidfd_.reset(pidfd);
+  init_sync_.reset();
+  init_control_.reset();
+  init_plan_.reset();
+  return {};
+}
+
+Status Launch::say(wire::Sync what) {
+  const wire::SyncRecord record{what, 0, 0};
+  if (::send(sync_.get(), &record, sizeof record, MSG_NOSIGNAL) != sizeof record) return sys_error("tell the jail");
+  return {};
+}
+
+// The directory is opened first and the pidfd asked after: if the process still lives then, the directory is its own.
+Step Launch::pin_and_map() {
+  init_process_.reset(::openat(host_.proc_dir, std::to_string(init_pid_).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!init_process_) return StepError{"id-maps", sys_error("open /proc/{}", init_pid_), false};
+  if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), 0, nullptr, 0) < 0) return StepError{"id-maps", sys_error("probe the new process"), false};
+  const std::vector<IdRange> uids = {{kInitInsideId, first_id_ + kInitOffset, 1}, {plan_.inside_uid, first_id_ + kJobOffset, 1}};
+  const std::vector<IdRange> gids = {{kInitInsideId, first_id_ + kInitOffset, 1}, {plan_.inside_gid, first_id_ + kJobOffset, 1}};
+  STEP("id-maps", write_id_maps(init_process_.get(), uids, gids));
+  STEP("id-maps", say(wire::Sync::kMapped));
+  // While the jail puts its root together: the client's trees become the job's. The descriptors are shared with it.
+  for (std::size_t i = 0; i < binds_.size(); ++i) {
+    const std::uint64_t attributes = kProtected | (plan_.binds[i].access == wire::Access::kRo ? MOUNT_ATTR_RDONLY : 0);
+    STEP("workspace", add_attributes(binds_[i].get(), attributes, bind_is_directory_[i], file_owner_.get()).context("{}", quoted(plan_.binds[i].target)));
+  }
+  return {};
+}
+
+Step Launch::await_ready_and_read_back() {
+  auto ready = wait_readable(sync_.get(), monotonic_usec() + kStepTimeUsec);
+  STEP("set-up", ready);
+  if (!*ready) return StepError{"set-up", sys_error_code(ETIMEDOUT, "the jail's set-up hangs"), false};
+  auto packet = receive_packet(sync_.get(), sizeof(wire::SetupFailure), 0);
+  STEP("set-up", packet);
+  if (packet->bytes.size() == sizeof(wire::SetupFailure)) {
+    wire::SetupFailure failure{};
+    std::memcpy(&failure, packet->bytes.data(), sizeof failure);
+    failure.step[sizeof failure.step - 1] = failure.text[sizeof failure.text - 1] = '\0';
+    return StepError{failure.step, Error{failure.code, failure.text}, false};
+  }
+  wire::SyncRecord record{};
+  if (packet->bytes.size() == sizeof record) std::memcpy(&record, packet->bytes.data(), sizeof record);
+  if (record.what != wire::Sync::kReady) return StepError{"set-up", sys_error_code(ECHILD, "the jail died while it was set up"), false};
+  landlock_probe_ = record.landlock_probe == 1;
+  const Expected expected{&plan_, first_id_, init_pid_, network_inode_, cgroup_name(plan_.number), host_.landlock_abi, landlock_probe_};
+  auto facts = read_back_launch(host_.proc_dir, *cgroup_, expected);
+  STEP("read-back", facts);
+  started_.readback = std::move(facts).value();
+  return {};
+}
+
+Step Launch::run() {
+  if (auto breach = wire::check_narrows(plan_, profile_)) return StepError{breach->step, Error{breach->code, breach->detail}, true};
+  using Member = Step (Launch::*)();
+  static constexpr std::array<Member, 9> kOrder = {&Launch::claim,         &Launch::send_record, &Launch::make_cgroup, &Launch::make_network, &Launch::collect_mounts,
+                                                    &Launch::prepare_clone, &Launch::clone,       &Launch::pin_and_map, &Launch::await_ack};
+  for (const Member step : kOrder) {
+    if (Step failed = (this->*step)()) return failed;
+  }
+  STEP("set-up", say(wire::Sync::kAcked));
+  if (Step failed = await_ready_and_read_back()) return failed;
+  STEP("set-up", say(wire::Sync::kGo));
+  return {};
+}
+
+void Launch::clean_up() {
+  if (!cgroup_) return;
+  // The answer goes out in any case; a number whose cgroup can't be removed stays taken, and says so at its next use.
+  static_cast<void>(cgroup_->kill().ok());
+  sync_.reset();
+  control_.reset();
+}
+
+Status Launch::answer(int connection, std::uint64_t id) const {
+  TRY_ASSIGN(const UniqueFd kill, cgroup_->open("cgroup.kill", O_WRONLY));
+  TRY_ASSIGN(const UniqueFd freeze, cgroup_->open("cgroup.freeze", O_RDWR));
+  TRY_ASSIGN(const UniqueFd events, cgroup_->open("cgroup.events", O_RDONLY));
+  TRY_ASSIGN(const UniqueFd cpu, cgroup_->open("cpu.stat", O_RDONLY));
+  wire::Started body = started_;
+  body.number = plan_.number;
+  body.init_pid = init_pid_;
+  const std::array<int, wire::kStartedFds> fds = {pidfd_.get(), control_.get(), kill.get(), freeze.get(), events.get(), cpu.get()};
+  return wire::send(connection, wire::LauncherMessage::kStarted, id, body, fds);
+}
+
+Status refuse(int connection, std::uint64_t id, const StepError& failed) {
+  // The detail is the context with its hint; sandboxd and the client get the errno beside it.
+  return wire::send(connection, wire::LauncherMessage::kFailed, id, wire::Failed{failed.step, failed.error.code, failed.error.context, failed.denied});
+}
+
+}  // namespace
+
+std::string cgroup_name(std::uint32_t number) { return fmt::format("jail-{}", number); }
+
+void launch_child(const Host& host, int connection, const wire::Message& request) {
+  auto plan = wire::body_of<wire::JailPlan>(request);
+  const wire::Profile* profile = plan.ok() ? host.profiles.find(plan->profile) : nullptr;
+  if (!plan.ok() || profile == nullptr) {
+    Error error = plan.ok() ? sys_error_code(ENOENT, "profile {}", quoted(plan->profile)) : plan.error();
+    ::_exit(refuse(connection, request.id, {"narrow", std::move(error), true}).ok() ? 0 : 1);
+  }
+  Launch launch(host, std::move(plan).value(), *profile);
+  Step failed = launch.run();
+  if (!failed) {
+    const Status answered = launch.answer(connection, request.id);
+    if (answered.ok()) ::_exit(0);
+    failed = StepError{"answer", answered.error(), false};
+  }
+  launch.clean_up();
+  const Status refused = refuse(connection, request.id, *failed);
+  ::_exit(refused.ok() ? 0 : 1);
+}
+
+}  // namespace sandboxd::launcher

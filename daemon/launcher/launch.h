@@ -1,0 +1,36 @@
+// One launch, in a child of the launcher of its own: only this child changes namespaces, receives a client's descriptors, and
+// may hang on one. It answers sandboxd on the connection that it inherited, and exits.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "cgroups/cgroup.h"
+#include "daemon/launcher/template.h"
+#include "daemon/wire/message.h"
+#include "daemon/wire/profile_set.h"
+
+namespace sandboxd::launcher {
+
+// What the launcher has made at its start and every launch uses.
+struct Host {
+  const wire::ProfileSet& profiles;
+  const Template& base;
+  const cgroups::Cgroup& jails;
+  int proc_dir = -1;      // the host's /proc, O_PATH
+  int init_program = -1;  // jail-init, O_PATH
+  std::uint32_t slice_first = 0;
+  int landlock_abi = 0;
+  std::string claim_socket{};
+  std::string audit_socket{};
+};
+
+inline constexpr std::uint64_t kLaunchTimeUsec = 20'000'000;
+
+[[nodiscard]] std::string cgroup_name(std::uint32_t number);
+
+// Never returns. Exit status 0 when an answer was sent.
+[[noreturn]] void launch_child(const Host& host, int connection, const wire::Message& request);
+
+}  // namespace sandboxd::launcher

@@ -1,0 +1,94 @@
+#include "daemon/launcher/namespaces.h"
+
+#include <cerrno>
+#include <csignal>
+#include <memory>
+
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/rtnetlink.h>
+#include <linux/sched.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+namespace sandboxd::launcher {
+namespace {
+
+struct FreeSocket {
+  void operator()(nl_sock* socket) const noexcept { ::nl_socket_free(socket); }
+};
+struct FreeMessage {
+  void operator()(nl_msg* message) const noexcept { ::nlmsg_free(message); }
+};
+
+std::string map_text(const std::vector<IdRange>& ranges) {
+  std::string text;
+  for (const IdRange& range : ranges) text += fmt::format("{} {} {}\n", range.inside, range.outside, range.count);
+  return text;
+}
+
+Error nl_error(const char* what, int code) { return make_error("{}: {}", what, ::nl_geterror(code)); }
+
+// RTM_NEWLINK of interface 1 with IFF_UP (rtnetlink(7)): in a new network namespace lo is the only interface.
+Status bring_lo_up() {
+  const std::unique_ptr<nl_sock, FreeSocket> socket(::nl_socket_alloc());
+  const std::unique_ptr<nl_msg, FreeMessage> message(::nlmsg_alloc_simple(RTM_NEWLINK, 0));
+  if (!socket || !message) return sys_error_code(ENOMEM, "allocate netlink message");
+  ifinfomsg link{};
+  link.ifi_family = AF_UNSPEC;
+  link.ifi_index = 1;
+  link.ifi_flags = IFF_UP;
+  link.ifi_change = IFF_UP;
+  if (const int r = ::nlmsg_append(message.get(), &link, sizeof link, NLMSG_ALIGNTO); r < 0) return nl_error("bring lo up", r);
+  if (const int r = ::nl_connect(socket.get(), NETLINK_ROUTE); r < 0) return nl_error("bring lo up", r);
+  if (const int r = ::nl_send_auto(socket.get(), message.get()); r < 0) return nl_error("bring lo up", r);
+  if (const int r = ::nl_wait_for_ack(socket.get()); r < 0) return nl_error("bring lo up", r);
+  return {};
+}
+
+}  // namespace
+
+Status write_id_maps(int proc_pid_dir, const std::vector<IdRange>& uids, const std::vector<IdRange>& gids) {
+  TRY(write_file_at(proc_pid_dir, "uid_map", map_text(uids)));
+  return write_file_at(proc_pid_dir, "gid_map", map_text(gids));
+}
+
+Result<UniqueFd> make_file_owner_namespace(int proc_dir, std::uint32_t uid, std::uint32_t gid, std::uint32_t job_id) {
+  clone_args args{};
+  int pidfd = -1;
+  args.flags = CLONE_NEWUSER | CLONE_PIDFD;
+  args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
+  args.exit_signal = SIGCHLD;
+  const long pid = ::syscall(SYS_clone3, &args, sizeof args);
+  if (pid < 0) return sys_error("clone3 for a user namespace");
+  if (pid == 0) {
+    for (;;) ::pause();  // its parent kills it
+  }
+  const UniquePid holder(static_cast<int>(pid), UniqueFd(pidfd));
+  const UniqueFd dir(::openat(proc_dir, std::to_string(pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!dir) return sys_error("open /proc/{}", pid);
+  TRY(write_id_maps(dir.get(), {{uid, job_id, 1}}, {{gid, job_id, 1}}));
+  UniqueFd ns(::openat(dir.get(), "ns/user", O_RDONLY | O_CLOEXEC));
+  if (!ns) return sys_error("open /proc/{}/ns/user", pid);
+  return ns;
+}
+
+Status enter_new_network() {
+  if (::unshare(CLONE_NEWNET) < 0) return sys_error("unshare network namespace");
+  return bring_lo_up();
+}
+
+Result<std::uint64_t> namespace_inode(int proc_pid_dir, const char* name) {
+  struct stat info {};
+  const std::string path = std::string("ns/") + name;
+  if (::fstatat(proc_pid_dir, path.c_str(), &info, 0) < 0) return sys_error("stat {}", path);
+  return static_cast<std::uint64_t>(info.st_ino);
+}
+
+}  // namespace sandboxd::launcher

@@ -1,0 +1,32 @@
+// Id maps, the helper user namespace that files are id-mapped by, and the jail's network namespace.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace sandboxd::launcher {
+
+struct IdRange {
+  std::uint32_t inside = 0;
+  std::uint32_t outside = 0;
+  std::uint32_t count = 1;
+};
+
+// One write each, through a /proc/PID directory that the caller has pinned (user_namespaces(7)).
+Status write_id_maps(int proc_pid_dir, const std::vector<IdRange>& uids, const std::vector<IdRange>& gids);
+
+// A user namespace that maps only the caller's uid and gid to the job's: never the jail's own map, which under user root
+// would hand files of the host's uid 0 to the job.
+Result<UniqueFd> make_file_owner_namespace(int proc_dir, std::uint32_t uid, std::uint32_t gid, std::uint32_t job_id);
+
+// A new network namespace for this process, owned by the host's user namespace so that the jail can't change it; lo is up.
+Status enter_new_network();
+
+// The inode of /proc/SELF_OR_PID/ns/NAME, which names a namespace (namespaces(7)).
+Result<std::uint64_t> namespace_inode(int proc_pid_dir, const char* name);
+
+}  // namespace sandboxd::launcher

@@ -1,0 +1,198 @@
+#include "daemon/launcher/read_back.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <map>
+#include <sstream>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/proc_status.h"
+#include "base/text.h"
+#include "daemon/launcher/namespaces.h"
+
+namespace sandboxd::launcher {
+namespace {
+
+constexpr std::array kNamespaces = {"user", "pid", "mnt", "ipc", "uts", "cgroup", "net"};
+
+Result<UniqueFd> open_process(int proc_dir, std::int32_t pid) {
+  UniqueFd fd(::openat(proc_dir, std::to_string(pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return sys_error("open /proc/{}", pid);
+  return fd;
+}
+
+std::string capability_text(std::uint64_t set) { return fmt::format("{:016x}", set); }
+
+void add(wire::Readback& out, std::string name, std::string value) { out.facts.push_back({std::move(name), std::move(value)}); }
+
+// Of the job: what it holds, and which namespaces it is in.
+Status add_process(wire::Readback& out, int process) {
+  TRY_ASSIGN(const ProcStatus status, read_proc_status(process));
+  add(out, "uid", fmt::format("{}", fmt::join(status.uid, " ")));
+  add(out, "gid", fmt::format("{}", fmt::join(status.gid, " ")));
+  add(out, "groups", fmt::format("{}", fmt::join(status.groups, " ")));
+  add(out, "cap_inh", capability_text(status.cap_inheritable));
+  add(out, "cap_prm", capability_text(status.cap_permitted));
+  add(out, "cap_eff", capability_text(status.cap_effective));
+  add(out, "cap_bnd", capability_text(status.cap_bounding));
+  add(out, "cap_amb", capability_text(status.cap_ambient));
+  add(out, "no_new_privs", status.no_new_privs ? "1" : "0");
+  add(out, "seccomp", std::to_string(static_cast<unsigned>(status.seccomp)));
+  add(out, "seccomp_filters", std::to_string(status.seccomp_filters));
+  for (const char* name : kNamespaces) {
+    TRY_ASSIGN(const std::uint64_t inode, namespace_inode(process, name));
+    add(out, std::string("ns.") + name, std::to_string(inode));
+  }
+  return {};
+}
+
+// mountinfo (proc(5)): field 5 is the mount point, 6 its options, then optional fields up to "-", then the type.
+Status add_mounts(wire::Readback& out, int process) {
+  TRY_ASSIGN(const std::string text, read_file(process, "mountinfo"));
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string skip, point, options, word, type;
+    for (int i = 0; i < 4; ++i) words >> skip;
+    words >> point >> options;
+    bool shared = false;
+    while (words >> word && word != "-") shared = true;
+    words >> type;
+    add(out, "mount:" + point, options + " " + type + (shared ? " propagates" : ""));
+  }
+  return {};
+}
+
+class Comparison {
+ public:
+  explicit Comparison(const wire::Readback& facts) {
+    // Several mounts may stand on one point; the last one is what is seen there.
+    for (const wire::Fact& fact : facts.facts) facts_.insert_or_assign(fact.name, fact.value);
+  }
+  void want(const std::string& name, const std::string& value) {
+    const auto found = facts_.find(name);
+    if (found == facts_.end()) return differ(name, "absent", value);
+    if (found->second != value) differ(name, found->second, value);
+  }
+  void want_not(const std::string& name, const std::string& value) {
+    const auto found = facts_.find(name);
+    if (found == facts_.end() || found->second == value) differ(name, value, "another");
+  }
+  // The option is one of the mount's comma-separated ones, and it propagates nowhere.
+  void want_mount(const std::string& point, std::initializer_list<const char*> options) {
+    const auto found = facts_.find("mount:" + point);
+    if (found == facts_.end()) return differ("mount:" + point, "absent", "mounted");
+    const std::string all = "," + found->second.substr(0, found->second.find(' ')) + ",";
+    for (const char* option : options) {
+      if (all.find(fmt::format(",{},", option)) == std::string::npos) differ("mount:" + point, found->second, option);
+    }
+    if (found->second.ends_with(" propagates")) differ("mount:" + point, found->second, "private");
+  }
+  [[nodiscard]] Status result() const { return difference_.empty() ? Status() : Status(sys_error_code(EPERM, "{}", difference_)); }
+
+ private:
+  void differ(const std::string& name, const std::string& is, const std::string& wanted) {
+    if (difference_.empty()) difference_ = fmt::format("{} is {} in the kernel, the plan wants {}", name, quoted(is), quoted(wanted));
+  }
+  std::map<std::string, std::string> facts_;
+  std::string difference_;
+};
+
+void compare_process(Comparison& compare, const Expected& expected) {
+  const std::uint32_t id = expected.first_id + kJobOffset;
+  const std::string ids = fmt::format("{0} {0} {0} {0}", id);
+  compare.want("uid", ids);
+  compare.want("gid", ids);
+  compare.want("groups", "");
+  for (const char* set : {"cap_inh", "cap_prm", "cap_eff", "cap_bnd", "cap_amb"}) compare.want(set, capability_text(0));
+  compare.want("no_new_privs", "1");
+  compare.want("seccomp", "2");
+  compare.want("cgroup", expected.cgroup_path);
+  compare.want("ns.net", std::to_string(expected.network_inode));
+}
+
+Status compare_namespaces(Comparison& compare, int proc_dir) {
+  TRY_ASSIGN(const UniqueFd self, open_process(proc_dir, ::getpid()));
+  for (const char* name : kNamespaces) {
+    if (std::string_view(name) == "net") continue;  // the launch child is in the jail's already
+    TRY_ASSIGN(const std::uint64_t ours, namespace_inode(self.get(), name));
+    compare.want_not(std::string("ns.") + name, std::to_string(ours));
+  }
+  return {};
+}
+
+void compare_mounts(Comparison& compare, const wire::JailPlan& plan) {
+  compare.want_mount("/", {"ro", "nosuid", "nodev"});
+  compare.want_mount("/dev", {"ro", "nosuid", "noexec"});
+  compare.want_mount("/proc", {"nosuid", "nodev", "noexec"});
+  compare.want_mount("/sys/fs/cgroup", {"ro", "nosuid", "nodev", "noexec"});
+  if (plan.root == wire::RootKind::kUsr) compare.want_mount("/usr", {"ro", "nosuid", "nodev"});
+  if (plan.proc == wire::ProcKind::kFull) compare.want_mount("/proc/sys", {"ro"});
+  for (const wire::Tmpfs& row : plan.tmpfs) compare.want_mount(row.path, {"rw", "nosuid", "nodev"});
+  for (const wire::Bind& bind : plan.binds) compare.want_mount(bind.target, {bind.access == wire::Access::kRw ? "rw" : "ro", "nosuid", "nodev"});
+}
+
+Result<std::string> cgroup_of(int process) {
+  TRY_ASSIGN(const std::string text, read_file(process, "cgroup"));
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("0::")) return line.substr(line.rfind('/') + 1);
+  }
+  return sys_error_code(EPROTO, "no cgroup v2 line in /proc/PID/cgroup");
+}
+
+// The one process of the cgroup that is not jail-init.
+Result<std::int32_t> find_job(const cgroups::Cgroup& cgroup, std::int32_t init_pid) {
+  TRY_ASSIGN(const std::vector<std::int32_t> pids, cgroup.processes());
+  const bool two = pids.size() == 2 && std::ranges::find(pids, init_pid) != pids.end();
+  if (!two) return sys_error_code(EPERM, "the jail's cgroup has {} processes, the plan wants jail-init and its first job", pids.size());
+  return pids[0] == init_pid ? pids[1] : pids[0];
+}
+
+}  // namespace
+
+Result<wire::Readback> read_back_launch(int proc_dir, const cgroups::Cgroup& cgroup, const Expected& expected) {
+  TRY_ASSIGN(const std::int32_t job, find_job(cgroup, expected.init_pid));
+  TRY_ASSIGN(const UniqueFd process, open_process(proc_dir, job));
+  wire::Readback out;
+  TRY(add_process(out, process.get()));
+  TRY_ASSIGN(std::string group, cgroup_of(process.get()));
+  add(out, "cgroup", std::move(group));
+  add(out, "landlock_abi", std::to_string(expected.landlock_abi));
+  add(out, "landlock_probe", expected.landlock_probe ? "refused" : "not refused");
+  TRY(add_mounts(out, process.get()));
+  Comparison compare(out);
+  compare_process(compare, expected);
+  compare.want("landlock_probe", "refused");
+  TRY(compare_namespaces(compare, proc_dir));
+  compare_mounts(compare, *expected.plan);
+  TRY(compare.result());
+  return out;
+}
+
+Result<wire::Readback> read_back_live(int proc_dir, const cgroups::Cgroup& cgroup) {
+  TRY_ASSIGN(const std::vector<std::int32_t> pids, cgroup.processes());
+  for (const std::int32_t pid : pids) {
+    const auto process = open_process(proc_dir, pid);
+    if (!process.ok()) continue;  // it has ended since
+    const auto status = read_proc_status(process->get());
+    if (!status.ok() || status->nspid.empty() || status->nspid.back() == 1) continue;
+    wire::Readback out;
+    TRY(add_process(out, process->get()));
+    TRY_ASSIGN(std::string group, cgroup_of(process->get()));
+    add(out, "cgroup", std::move(group));
+    add(out, "processes", std::to_string(pids.size()));
+    TRY(add_mounts(out, process->get()));
+    return out;
+  }
+  return sys_error_code(ESRCH, "no process of a job is left in the jail");
+}
+
+}  // namespace sandboxd::launcher
