@@ -1,5 +1,6 @@
 # Sourced by quickstart and run-tests: the packages of packaging/apt-packages.txt, and what they share besides.
-# shellcheck shell=bash
+# `top`, the checkout's folder, is set by the script.
+# shellcheck shell=bash disable=SC2154
 
 say() { printf '\n== %s\n' "$*"; }
 fail() {
@@ -11,6 +12,7 @@ fail() {
 become_root() {
   [ "$(id -u)" -eq 0 ] && return
   command -v sudo >/dev/null || fail "it installs packages and starts a root program: run it as root, or install sudo"
+  echo "this needs root: it runs itself again through sudo"
   exec sudo -- "$0" "$@"
 }
 
@@ -59,11 +61,16 @@ build_jobs() {
   echo $((cores > 0 ? cores : 1))
 }
 
-# build PRESET [cmake argument...]
+# build PRESET [cmake argument...]: into build/PRESET; its output is kept in build/PRESET.log and shown when it fails.
 build() {
-  local preset=$1
+  local preset=$1 log=$top/build/$1.log
   shift
   # Paths in the cache are relative to the checkout: a fresh clone finds what another one compiled.
-  export CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 CCACHE_COMPILERCHECK=content
-  (cd "$top" && cmake --preset "$preset" "$@" >/dev/null && cmake --build --preset "$preset" -j "$(build_jobs)") | tail -n 5
+  export CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1
+  mkdir -p "$top/build"
+  if ! (cd "$top" && cmake --preset "$preset" "$@" && cmake --build --preset "$preset" -j "$(build_jobs)") >"$log" 2>&1; then
+    grep -E -A20 'error:|FAILED:|CMake Error' "$log" | head -n 100 >&2 || tail -n 40 "$log" >&2
+    fail "the build of preset $preset failed; all of its output is in $log"
+  fi
+  tail -n 1 "$log"
 }

@@ -13,6 +13,8 @@ import sys
 import tree
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+# Flags of g++ that clang refuses.
+GCC_ONLY = re.compile(r" -f(no-)?tree-\S+| -fconserve-stack| -fno-lto-\S+")
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "sandboxd-tidy"
 
 
@@ -39,7 +41,7 @@ def check(build, name, stamp):
     if stamp.exists():
         stamp.touch()
         return ""
-    done = subprocess.run(["clang-tidy-14", "--quiet", "-p", build, name], cwd=tree.ROOT, capture_output=True, text=True)
+    done = subprocess.run(["clang-tidy-14", "--quiet", "-p", str(build), name], cwd=tree.ROOT, capture_output=True, text=True)
     if done.returncode == 0:
         stamp.touch()
         return ""
@@ -47,8 +49,12 @@ def check(build, name, stamp):
 
 
 def main():
-    build = sys.argv[1]
-    database = json.loads(pathlib.Path(build, "compile_commands.json").read_text())
+    database = json.loads(pathlib.Path(sys.argv[1], "compile_commands.json").read_text())
+    for entry in database:
+        entry["command"] = GCC_ONLY.sub("", entry["command"])
+    build = pathlib.Path(sys.argv[1], "tidy")
+    build.mkdir(exist_ok=True)
+    (build / "compile_commands.json").write_text(json.dumps(database))
     commands = {os.path.relpath(os.path.join(e["directory"], e["file"]), tree.ROOT): e["command"] for e in database}
     wanted = sys.argv[2:] or tree.files(".cpp", under=tree.PRODUCT)
     names = [name for name in wanted if name in commands]
