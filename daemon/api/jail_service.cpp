@@ -1,0 +1,184 @@
+#include "daemon/api/jail_service.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "daemon/api/failure.h"
+#include "daemon/api/run.h"
+#include "protocol/codec.h"
+#include "protocol/interfaces.h"
+#include "protocol/reader.h"
+
+namespace sandboxd::api {
+namespace {
+
+constexpr std::size_t kMaxJailName = 256;
+constexpr std::size_t kListReply = 256U << 10;  // bytes; a longer list takes several replies
+constexpr std::uint64_t kDefaultSignal = 15;
+constexpr std::uint64_t kMaxSignal = 64;
+constexpr std::uint64_t kDefaultGraceUsec = 10'000'000;
+constexpr std::uint64_t kMaxGraceUsec = 3'600'000'000;
+
+// The calls that have a jail as their only parameter. False: answered.
+bool read_jail(Call& call, std::string& jail) {
+  protocol::ObjectReader reader(call.parameters(), "/parameters");
+  reader.required("jail", protocol::string(kMaxJailName, jail));
+  const protocol::Checked wrong = reader.finish();
+  if (wrong) call.fail(*wrong);
+  return !wrong;
+}
+
+struct Listing {
+  std::vector<protocol::JailInfo> jails;
+  std::size_t next = 0;
+
+  // As many as one reply has room for.
+  Json some() {
+    Json part = Json::array();
+    for (std::size_t size = 0; next < jails.size() && size < kListReply; ++next) {
+      part.push_back(protocol::encode(jails[next], protocol::kArgvListed));
+      size += protocol::to_text(part.back()).size();
+    }
+    return part;
+  }
+  [[nodiscard]] bool complete() const { return next == jails.size(); }
+};
+
+// Goes on when the client has read enough: a list for an admin can be larger than what may wait for a client.
+void send_list(Call& call, Listing& listing) {
+  while (call.open() && !call.pressed()) {
+    Json jails = listing.some();
+    const Json reply = {{"jails", std::move(jails)}, {"complete", listing.complete()}};
+    if (listing.complete() || !call.more()) return call.reply(reply);
+    call.reply_more(reply);
+  }
+}
+
+Json encode_event(const jails::Event& event) {
+  Json detail;
+  if (protocol::parse_json(event.detail, detail)) detail = Json{{"text", event.detail}};
+  return {{"cursor", event.cursor}, {"time", event.time},         {"jail", event.jail},
+          {"kind", event.kind},     {"detail", std::move(detail)}, {"uid", event.uid}};
+}
+
+}  // namespace
+
+JailService::JailService(jails::Supervisor& supervisor)
+    : supervisor_(supervisor), waits_(std::make_shared<std::map<WaitKey, Waiters>>()) {}
+
+Interface JailService::interface() {
+  const auto method = [this](void (JailService::*run)(const CallPtr&)) {
+    return [this, run](const CallPtr& call) { (this->*run)(call); };
+  };
+  return {"org.sandboxd.Jail",
+          protocol::kSandboxdJailInterface,
+          {{"Run", [this](const CallPtr& call) { run(supervisor_, call); }},
+           {"Explain", method(&JailService::explain)},
+           {"Wait", method(&JailService::wait)},
+           {"Kill", method(&JailService::kill)},
+           {"Remove", method(&JailService::remove)},
+           {"List", method(&JailService::list)},
+           {"Inspect", method(&JailService::inspect)},
+           {"Events", method(&JailService::events)}}};
+}
+
+void JailService::explain(const CallPtr& call) {
+  protocol::JobSpec spec;
+  protocol::ObjectReader reader(call->parameters(), "/parameters");
+  reader.required("spec", protocol::object(spec));
+  if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
+  const auto answer = supervisor_.explain(client_of(call->peer()), spec);
+  if (const auto* failure = std::get_if<jails::Failure>(&answer)) return fail(*call, *failure);
+  Json plan;
+  if (parse_or_fail(*call, std::get<std::string>(answer), plan)) call->reply({{"plan", std::move(plan)}});
+}
+
+void JailService::wait(const CallPtr& call) {
+  std::string jail;
+  if (!read_jail(*call, jail)) return;
+  const WaitKey key{call->peer().uid, call->peer().admin, jail};
+  const auto [found, is_new] = waits_->try_emplace(key);
+  std::erase_if(found->second, [](const std::weak_ptr<Call>& waiter) { return waiter.expired(); });
+  found->second.push_back(call);
+  if (!is_new) return;
+  const auto done = [waits = waits_, key](const std::variant<protocol::JobReport, jails::Failure>& answer) {
+    auto node = waits->extract(key);
+    if (node.empty()) return;
+    for (const std::weak_ptr<Call>& waiter : node.mapped()) {
+      const CallPtr waiting = waiter.lock();
+      if (!waiting) continue;
+      if (const auto* failure = std::get_if<jails::Failure>(&answer)) {
+        fail(*waiting, *failure);
+      } else {
+        waiting->reply({{"report", protocol::encode(std::get<protocol::JobReport>(answer))}});
+      }
+    }
+  };
+  supervisor_.wait(client_of(call->peer()), jail, done);
+}
+
+void JailService::kill(const CallPtr& call) {
+  std::string jail;
+  int signal = kDefaultSignal;
+  std::uint64_t grace = kDefaultGraceUsec;
+  protocol::ObjectReader reader(call->parameters(), "/parameters");
+  reader.required("jail", protocol::string(kMaxJailName, jail));
+  reader.optional("signal", protocol::whole(1, kMaxSignal, protocol::into(signal)));
+  reader.optional("grace", protocol::whole(0, kMaxGraceUsec, protocol::into(grace)));
+  if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
+  if (const auto failure = supervisor_.kill(client_of(call->peer()), jail, signal, grace)) return fail(*call, *failure);
+  call->reply(Json::object());
+}
+
+void JailService::remove(const CallPtr& call) {
+  std::string jail;
+  bool force = false;
+  protocol::ObjectReader reader(call->parameters(), "/parameters");
+  reader.required("jail", protocol::string(kMaxJailName, jail));
+  reader.optional("force", protocol::boolean(force));
+  if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
+  supervisor_.remove(client_of(call->peer()), jail, force, [call](const std::optional<jails::Failure>& failure) {
+    failure ? fail(*call, *failure) : call->reply(Json::object());
+  });
+}
+
+void JailService::list(const CallPtr& call) {
+  protocol::ObjectReader reader(call->parameters(), "/parameters");
+  if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
+  auto answer = supervisor_.list(client_of(call->peer()));
+  if (const auto* failure = std::get_if<jails::Failure>(&answer)) return fail(*call, *failure);
+  auto listing = std::make_shared<Listing>(Listing{std::get<std::vector<protocol::JailInfo>>(std::move(answer))});
+  call->on_pressure([call = call.get(), listing](bool pressed) {
+    if (!pressed) send_list(*call, *listing);
+  });
+  send_list(*call, *listing);
+}
+
+void JailService::inspect(const CallPtr& call) {
+  std::string jail;
+  if (!read_jail(*call, jail)) return;
+  const auto done = [call](const std::variant<protocol::JailInfo, jails::Failure>& answer) {
+    if (const auto* failure = std::get_if<jails::Failure>(&answer)) return fail(*call, *failure);
+    call->reply({{"jail", protocol::encode(std::get<protocol::JailInfo>(answer))}});
+  };
+  supervisor_.inspect(client_of(call->peer()), jail, done);
+}
+
+void JailService::events(const CallPtr& call) {
+  std::uint64_t after = 0;
+  protocol::ObjectReader reader(call->parameters(), "/parameters");
+  reader.optional("after", protocol::whole(0, protocol::kMaxNumber, protocol::into(after)));
+  if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
+  if (call->oneway()) return call->reply(Json::object());
+  // Without a hold on the call: the subscription is kept by it, and ends with it.
+  const auto each = [call = std::weak_ptr<Call>(call)](const jails::Event& event) {
+    const CallPtr listening = call.lock();
+    if (!listening) return;
+    const Json reply = {{"event", encode_event(event)}};
+    listening->more() ? listening->reply_more(reply) : listening->reply(reply);
+  };
+  call->keep(supervisor_.subscribe(client_of(call->peer()), after, each));
+}
+
+}  // namespace sandboxd::api
