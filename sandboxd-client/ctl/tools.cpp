@@ -1,0 +1,66 @@
+// The verbs that need no daemon: small programs in libexec, found beside our own binary or in its prefix. They are exec'd
+// with the caller's rights; nothing is looked up in PATH.
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "sandboxd-client/ctl/command.h"
+
+namespace sandboxd::ctl {
+namespace {
+
+Result<std::string> own_directory() {
+  char path[PATH_MAX];
+  const ssize_t length = ::readlink("/proc/self/exe", path, sizeof path);
+  if (length <= 0) return sys_error("readlink '/proc/self/exe'");
+  const std::string_view text(path, static_cast<std::size_t>(length));
+  return std::string(text.substr(0, text.rfind('/')));
+}
+
+// Returns only when it fails.
+Error run_tool(const std::string& program, std::vector<std::string> arguments) {
+  TRY_ASSIGN(const std::string directory, own_directory());
+  std::vector<char*> argv;
+  arguments.insert(arguments.begin(), program);
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  for (const std::string& path : {directory + "/" + program, directory + "/../libexec/sandboxd/" + program}) {
+    ::execv(path.c_str(), argv.data());
+    if (errno != ENOENT) return sys_error("execute {}", sandboxd::quoted(path));
+  }
+  return sys_error_code(ENOENT, "find {} in {} or '../libexec/sandboxd' beside it", sandboxd::quoted(program), sandboxd::quoted(directory));
+}
+
+// `verb`: the tool's own, before its arguments; may be empty.
+Action tool(std::string program, std::string verb) {
+  return [program = std::move(program), verb = std::move(verb)](const Invocation& invocation) {
+    std::vector<std::string> arguments;
+    if (!verb.empty()) arguments.push_back(verb);
+    if (invocation.globals.json) arguments.emplace_back("--json");
+    arguments.insert(arguments.end(), invocation.command.begin(), invocation.command.end());
+    return fail(invocation, run_tool(program, std::move(arguments)));
+  };
+}
+
+Action bind_doctor(CLI::App&) { return tool("sandboxd-doctor", ""); }
+Action bind_profile_check(CLI::App&) { return tool("sandboxd-profile", "check"); }
+Action bind_profile_explain(CLI::App&) { return tool("sandboxd-profile", "explain"); }
+Action bind_audit_verify(CLI::App&) { return tool("sandboxd-audit-verify", ""); }
+
+constexpr std::array kVerbs = {
+    Verb{"", "doctor", "say what this kernel and host offer, what is missing and what that turns off", "", Runs::kTool, bind_doctor},
+    Verb{"profile", "check", "check profile files as the daemon would", "FILE...", Runs::kTool, bind_profile_check},
+    Verb{"profile", "explain", "explain what a profile allows, and why", "FILE", Runs::kTool, bind_profile_explain},
+    Verb{"audit", "verify", "check that an audit log is whole", "[DIR]", Runs::kTool, bind_audit_verify},
+};
+
+}  // namespace
+
+const std::span<const Verb> kToolVerbs = kVerbs;
+
+}  // namespace sandboxd::ctl
