@@ -1,0 +1,343 @@
+// From files to one Profile: keys, inheritance, and the checks that need more than one key.
+#include "seccomp-profiles/model/profile.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "base/path.h"
+#include "base/text.h"
+#include "seccomp-profiles/model/json_tree.h"
+
+namespace sandboxd::filters {
+namespace {
+
+constexpr std::size_t kMaxLineage = 8;
+constexpr std::uint64_t kMaxCount = 1ULL << 30;
+
+constexpr std::array<std::string_view, 3> kRoots = {"usr", "directory", "host"};
+constexpr std::array<std::string_view, 2> kNetworks = {"none", "host"};
+constexpr std::array<std::string_view, 2> kAccess = {"ro", "rw"};
+constexpr std::array<std::string_view, 2> kProcs = {"full", "pid"};
+constexpr std::array<std::string_view, 2> kUnixSockets = {"none", "any"};
+constexpr std::array<std::string_view, 4> kTmpfsKeys = {"path", "size", "inodes", "mode"};
+// What the jail has of its own there, or must never see of the host's.
+constexpr std::array<std::string_view, 9> kOwnEtc = {"passwd", "group", "hosts", "hostname", "nsswitch.conf", "resolv.conf", "shadow", "gshadow", "machine-id"};
+
+Result<std::string> word_at(const Cursor& at, std::span<const std::string_view> known) {
+  TRY_ASSIGN(std::string word, at.text());
+  if (std::ranges::find(known, word) == known.end()) return at.unexpected(fmt::format("one of {}", fmt::join(known, ", ")));
+  return word;
+}
+
+Result<std::vector<std::string>> words_at(const Cursor& at, std::span<const std::string_view> known) {
+  TRY_ASSIGN(std::vector<std::string> words, at.texts());
+  TRY_ASSIGN(const std::vector<Cursor> items, at.items());
+  for (const Cursor& item : items) {
+    TRY_ASSIGN(const std::string word, word_at(item, known));
+  }
+  return words;
+}
+
+bool is_env_name(std::string_view name) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  if (name.empty() || name.size() > 255 || !letter(name.front())) return false;
+  return std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+}
+
+Status read_filter(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(profile.filter, at.text());
+  if (!is_name(profile.filter)) return at.unexpected("the name of a filter file, without '.json'");
+  return {};
+}
+Status read_inherits(const Cursor& at, Profile& /*profile*/) {
+  TRY_ASSIGN(const std::string name, at.text());
+  if (!is_name(name)) return at.unexpected("the name of a profile, without '.json'");
+  return {};
+}
+Status read_name(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(const std::string name, at.text());
+  if (name != profile.name) return at.unexpected(fmt::format("'{}', the file's own name", profile.name));
+  return {};
+}
+Status read_description(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(profile.description, at.filled_text());
+  return {};
+}
+Status read_roots(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(profile.roots, words_at(at, kRoots));
+  if (profile.roots.empty()) return at.error("is empty: no jail could be made; allow one root at least");
+  return {};
+}
+Status read_networks(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(profile.networks, words_at(at, kNetworks));
+  if (profile.networks.empty()) return at.error("is empty: no jail could be made; allow one network at least");
+  return {};
+}
+Status read_workspace(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(profile.workspace, words_at(at, kAccess));
+  return {};
+}
+Status read_binds(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(profile.binds, words_at(at, kAccess));
+  return {};
+}
+Status read_proc(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(profile.proc, word_at(at, kProcs));
+  return {};
+}
+Status read_unix_sockets(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(profile.unix_sockets, word_at(at, kUnixSockets));
+  return {};
+}
+Status read_user_root(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(profile.user_root, at.boolean());
+  return {};
+}
+Status read_tmpfs_free(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(profile.tmpfs_free, at.boolean());
+  return {};
+}
+
+Result<ProfileTmpfs> tmpfs_at(const Cursor& at) {
+  TRY(at.only_keys(kTmpfsKeys));
+  ProfileTmpfs tmpfs;
+  TRY_ASSIGN(const Cursor path_at, at.member("path"));
+  TRY_ASSIGN(tmpfs.path, path_at.text());
+  if (!is_canonical_path(tmpfs.path) || tmpfs.path == "/") return path_at.unexpected("an absolute path without '.', '..' or '//'");
+  TRY_ASSIGN(const Cursor size_cursor, at.member("size"));
+  TRY_ASSIGN(tmpfs.size, size_at(size_cursor));
+  if (tmpfs.size == 0) return size_cursor.unexpected("a size above 0");
+  TRY_ASSIGN(const Cursor inodes_at, at.member("inodes"));
+  TRY_ASSIGN(tmpfs.inodes, inodes_at.number(1, kMaxCount));
+  if (!at.has("mode")) return tmpfs;
+  TRY_ASSIGN(const Cursor mode_at, at.member("mode"));
+  TRY_ASSIGN(const std::string mode, mode_at.text());
+  const bool octal = mode.size() == 4 && std::ranges::all_of(mode, [](char c) { return c >= '0' && c <= '7'; });
+  // Setuid and setgid bits have no place on a scratch directory.
+  if (!octal || (mode[0] != '0' && mode[0] != '1')) return mode_at.unexpected("four octal digits, '0000' to '1777', as '1777'");
+  tmpfs.mode = static_cast<std::uint32_t>(std::stoul(mode, nullptr, 8));
+  return tmpfs;
+}
+
+Status read_tmpfs(const Cursor& at, Profile& profile) {
+  profile.tmpfs.clear();
+  TRY_ASSIGN(const std::vector<Cursor> items, at.items());
+  for (const Cursor& item : items) {
+    TRY_ASSIGN(ProfileTmpfs tmpfs, tmpfs_at(item));
+    const auto same = [&](const ProfileTmpfs& other) { return other.path == tmpfs.path; };
+    if (std::ranges::any_of(profile.tmpfs, same)) return item.error(fmt::format("{} is listed twice", sandboxd::quoted(tmpfs.path)));
+    profile.tmpfs.push_back(std::move(tmpfs));
+  }
+  // A mount on the parent hides what was mounted below it before.
+  std::ranges::sort(profile.tmpfs, {}, &ProfileTmpfs::path);
+  return {};
+}
+
+Status read_etc(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(profile.etc, at.texts());
+  TRY_ASSIGN(const std::vector<Cursor> items, at.items());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const std::string& name = profile.etc[i];
+    if (name.starts_with('/') || !is_canonical_path("/" + name)) return items[i].unexpected("a name below /etc, as 'ssl/certs'");
+    if (std::ranges::find(kOwnEtc, name) != kOwnEtc.end()) {
+      return items[i].error(fmt::format("{} is the jail's own, or the host's alone; remove it", sandboxd::quoted(name)));
+    }
+  }
+  return {};
+}
+
+Status read_env(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(const auto members, at.members());
+  for (const auto& [name, value_at] : members) {
+    if (!is_env_name(name)) return value_at.error("is no variable's name: letters, digits and '_', no digit first");
+    if (value_at.node().kind == JsonNode::Kind::kNull) {
+      profile.env.erase(name);
+      continue;
+    }
+    TRY_ASSIGN(profile.env[name], value_at.text());
+  }
+  return {};
+}
+
+struct LimitKey {
+  std::string_view name;
+  std::uint64_t ProfileLimits::*member;
+  enum class Kind : std::uint8_t { kTime, kSize, kCount } kind;
+  bool infinity;  // may be "infinity", kept as 0
+};
+constexpr std::array kLimitKeys = {
+    LimitKey{"wall_time", &ProfileLimits::wall_time, LimitKey::Kind::kTime, true},
+    LimitKey{"nofile", &ProfileLimits::nofile, LimitKey::Kind::kCount, false},
+    LimitKey{"file_size_max", &ProfileLimits::file_size_max, LimitKey::Kind::kSize, true},
+    LimitKey{"pids_max", &ProfileLimits::pids_max, LimitKey::Kind::kCount, false},
+    LimitKey{"scratch_max", &ProfileLimits::scratch_max, LimitKey::Kind::kSize, false},
+    LimitKey{"inodes_max", &ProfileLimits::inodes_max, LimitKey::Kind::kCount, false},
+};
+
+Result<std::uint64_t> limit_at(const Cursor& at, const LimitKey& key) {
+  const bool text = at.node().kind == JsonNode::Kind::kText;
+  if (key.infinity && text && at.node().text == "infinity") return std::uint64_t{0};
+  std::uint64_t value = 0;
+  switch (key.kind) {
+    case LimitKey::Kind::kTime: {
+      TRY_ASSIGN(value, time_at(at));
+      break;
+    }
+    case LimitKey::Kind::kSize: {
+      TRY_ASSIGN(value, size_at(at));
+      break;
+    }
+    case LimitKey::Kind::kCount: return at.number(1, kMaxCount);
+  }
+  if (value == 0) return at.error(key.infinity ? "is 0; for no limit write \"infinity\"" : "is 0; it must be above 0");
+  return value;
+}
+
+Status read_limits(const Cursor& at, Profile& profile) {
+  std::array<std::string_view, kLimitKeys.size()> names{};
+  std::ranges::transform(kLimitKeys, names.begin(), &LimitKey::name);
+  TRY(at.only_keys(names));
+  for (const LimitKey& key : kLimitKeys) {
+    if (!at.has(key.name)) continue;
+    TRY_ASSIGN(const Cursor value_at, at.member(key.name));
+    TRY_ASSIGN(profile.limits.*key.member, limit_at(value_at, key));
+  }
+  return {};
+}
+
+// `required`: some file of the lineage must give it, since a default nobody wrote down is a grant nobody decided.
+struct ProfileKey {
+  std::string_view name;
+  Status (*read)(const Cursor&, Profile&);
+  bool required;
+};
+constexpr std::array kProfileKeys = {
+    ProfileKey{"name", read_name, true},
+    ProfileKey{"description", read_description, true},
+    ProfileKey{"inherits", read_inherits, false},
+    ProfileKey{"filter", read_filter, true},
+    ProfileKey{"roots", read_roots, true},
+    ProfileKey{"networks", read_networks, true},
+    ProfileKey{"workspace", read_workspace, true},
+    ProfileKey{"binds", read_binds, true},
+    ProfileKey{"proc", read_proc, true},
+    ProfileKey{"unix_sockets", read_unix_sockets, true},
+    ProfileKey{"user_root", read_user_root, true},
+    ProfileKey{"tmpfs", read_tmpfs, true},
+    ProfileKey{"tmpfs_free", read_tmpfs_free, true},
+    ProfileKey{"etc", read_etc, true},
+    ProfileKey{"env", read_env, true},
+    ProfileKey{"limits", read_limits, true},
+};
+
+class ProfileLoader {
+ public:
+  explicit ProfileLoader(const ProfileSource& source) : source_(source) {}
+
+  Result<Profile> load(std::string_view name) {
+    TRY_ASSIGN(const std::vector<SourceText> files, source_(name));
+    if (files.empty()) return make_error("no profile is named {}", sandboxd::quoted(name));
+    return load_layer(name, files, files.size() - 1);
+  }
+
+ private:
+  // `files` are those of the name, lowest first; `layer` the one to read.
+  Result<Profile> load_layer(std::string_view name, const std::vector<SourceText>& files, std::size_t layer) {
+    const SourceText& source = files[layer];
+    TRY_ASSIGN(const JsonNode root, parse_json(source.text, source.file));
+    const Cursor file(root, source.file);
+    std::array<std::string_view, kProfileKeys.size()> names{};
+    std::ranges::transform(kProfileKeys, names.begin(), &ProfileKey::name);
+    TRY(file.only_keys(names));
+    if (std::ranges::find(lineage_, source.file) != lineage_.end()) {
+      return file.error(fmt::format("inherits itself: {}", fmt::join(lineage_, " inherits ")));
+    }
+    lineage_.push_back(source.file);
+    if (lineage_.size() > kMaxLineage) return file.error(fmt::format("inherits through more than {} files", kMaxLineage));
+    Profile profile;
+    if (file.has("inherits")) {
+      TRY_ASSIGN(profile, parent_of(file, name, files, layer));
+    }
+    profile.name = name;
+    profile.file = source.file;
+    for (const ProfileKey& key : kProfileKeys) {
+      if (file.has(key.name)) {
+        TRY_ASSIGN(const Cursor at, file.member(key.name));
+        TRY(key.read(at, profile));
+      } else if (key.required && (!file.has("inherits") || key.name == "name" || key.name == "description")) {
+        return file.error(fmt::format("key '{}' is missing; add it{}", key.name, file.has("inherits") ? "" : ", or \"inherits\""));
+      }
+    }
+    profile.lineage = lineage_;
+    TRY(check_limits(file, profile));
+    return profile;
+  }
+
+  // A file that inherits its own name means the file that it overrides.
+  Result<Profile> parent_of(const Cursor& file, std::string_view name, const std::vector<SourceText>& files, std::size_t layer) {
+    TRY_ASSIGN(const Cursor at, file.member("inherits"));
+    TRY_ASSIGN(const std::string parent, at.text());
+    if (!is_name(parent)) return at.unexpected("the name of a profile, without '.json'");
+    if (parent == name) {
+      if (layer == 0) return at.error("inherits its own name, but overrides no file of that name");
+      return load_layer(name, files, layer - 1);
+    }
+    const Result<std::vector<SourceText>> others = source_(parent);
+    if (!others.ok()) return others.error();
+    if (others->empty()) return at.unexpected("the name of a profile that exists");
+    return load_layer(parent, *others, others->size() - 1);
+  }
+
+  static Status check_limits(const Cursor& file, const Profile& profile) {
+    const ProfileLimits& limits = profile.limits;
+    for (const LimitKey& key : kLimitKeys) {
+      if (!key.infinity && limits.*key.member == 0) return file.error(fmt::format("limit '{}' is missing; add it to 'limits'", key.name));
+    }
+    std::uint64_t size = 0;
+    std::uint64_t inodes = 0;
+    for (const ProfileTmpfs& tmpfs : profile.tmpfs) {
+      if (__builtin_add_overflow(size, tmpfs.size, &size)) return file.error("the sizes of 'tmpfs' overflow");
+      inodes += tmpfs.inodes;
+    }
+    if (size > limits.scratch_max) {
+      return file.error(fmt::format("the sizes of 'tmpfs' sum up to {} bytes, more than limits.scratch_max ({}); lower them or raise it", size, limits.scratch_max));
+    }
+    if (inodes > limits.inodes_max) {
+      return file.error(fmt::format("the inodes of 'tmpfs' sum up to {}, more than limits.inodes_max ({}); lower them or raise it", inodes, limits.inodes_max));
+    }
+    return {};
+  }
+
+  const ProfileSource& source_;
+  std::vector<std::string> lineage_{};
+};
+
+}  // namespace
+
+Result<std::uint64_t> size_at(const Cursor& at) {
+  if (at.node().kind == JsonNode::Kind::kUnsigned) return at.number(0, INT64_MAX);
+  const auto size = at.node().kind == JsonNode::Kind::kText ? parse_size(at.node().text) : std::nullopt;
+  if (!size) return at.unexpected("bytes, or a text as '512M' (K, M, G, T of 1024)");
+  return *size;
+}
+
+Result<std::uint64_t> time_at(const Cursor& at) {
+  constexpr std::uint64_t kUsec = 1'000'000;
+  if (at.node().kind == JsonNode::Kind::kUnsigned) {
+    TRY_ASSIGN(const std::uint64_t seconds, at.number(0, INT64_MAX / kUsec));
+    return seconds * kUsec;
+  }
+  const auto time = at.node().kind == JsonNode::Kind::kText ? parse_timespan_usec(at.node().text) : std::nullopt;
+  if (!time) return at.unexpected("seconds, or a text as '90s', '5min', '2h' (ms, s, min, h, d)");
+  return *time;
+}
+
+Result<Profile> load_profile(std::string_view name, const ProfileSource& source) {
+  if (!is_name(name)) return make_error("{} is not a profile's name", sandboxd::quoted(name));
+  return ProfileLoader(source).load(name);
+}
+
+}  // namespace sandboxd::filters

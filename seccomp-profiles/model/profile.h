@@ -1,0 +1,73 @@
+// A profile file as a value: the most that a jail of that kind may have. A profile may inherit another: what it says
+// replaces what it inherits, key by key (and name by name in `env` and `limits`). Sizes are bytes, times microseconds; 0 is
+// no limit where a file says "infinity".
+// Pure: files come through a ProfileSource.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "seccomp-profiles/model/filter.h"
+
+namespace sandboxd::filters {
+
+struct ProfileTmpfs {
+  std::string path{};
+  std::uint64_t size = 0;
+  std::uint64_t inodes = 0;
+  std::uint32_t mode = 01777;
+
+  bool operator==(const ProfileTmpfs&) const = default;
+};
+
+struct ProfileLimits {
+  std::uint64_t wall_time = 0;
+  std::uint64_t nofile = 0;
+  std::uint64_t file_size_max = 0;
+  std::uint64_t pids_max = 0;
+  std::uint64_t scratch_max = 0;
+  std::uint64_t inodes_max = 0;
+
+  bool operator==(const ProfileLimits&) const = default;
+};
+
+// Every key has been given, by the file or what it inherits. The lists of words hold those that the schema names.
+struct Profile {
+  std::string name{};
+  std::string description{};
+  std::string file{};
+  std::vector<std::string> lineage{};  // files, this one's first
+  std::string filter{};
+  std::vector<std::string> roots{};      // usr, directory, host
+  std::vector<std::string> networks{};   // none, host
+  std::vector<std::string> workspace{};  // ro, rw
+  std::vector<std::string> binds{};      // ro, rw
+  std::string proc{};                    // full, pid
+  std::string unix_sockets{};            // none, any
+  bool user_root = false;
+  bool tmpfs_free = false;
+  std::vector<ProfileTmpfs> tmpfs{};
+  std::vector<std::string> etc{};
+  std::map<std::string, std::string> env{};
+  ProfileLimits limits{};
+
+  bool operator==(const Profile&) const = default;
+};
+
+// The profile files of one name, lowest first: a later one overrides an earlier, and may inherit it by its own name.
+using ProfileSource = std::function<Result<std::vector<SourceText>>(std::string_view name)>;
+
+Result<Profile> load_profile(std::string_view name, const ProfileSource& source);
+
+// "infinity" (0), "90s", "5min", or whole seconds; "1G", "64K", or bytes. Used for sandboxd.json too.
+class Cursor;
+Result<std::uint64_t> size_at(const Cursor& at);
+Result<std::uint64_t> time_at(const Cursor& at);
+
+}  // namespace sandboxd::filters
