@@ -39,7 +39,17 @@ constexpr std::array kCapabilities = {
     Capability{CAP_SYS_CHROOT, false, "setns(2) to the template's and to a client's mount namespace"},
     Capability{CAP_SYS_PTRACE, false, "reads back the namespaces of processes that are undumpable"},
     Capability{CAP_MKNOD, true, "the device nodes of the template's /dev"},
+    Capability{CAP_DAC_OVERRIDE, true, "mkdir in the root of a cgroup2 mount, whose mode is 0555"},
+    Capability{CAP_SETPCAP, true, "takes the start-only ones out of the bounding set"},
 };
+
+std::uint64_t set_of(bool with_start_only) {
+  std::uint64_t set = 0;
+  for (const Capability& row : kCapabilities) {
+    if (with_start_only || !row.at_start_only) set |= 1ULL << static_cast<unsigned>(row.cap);
+  }
+  return set;
+}
 
 struct FreeCap {
   void operator()(cap_t set) const noexcept { ::cap_free(set); }
@@ -60,10 +70,23 @@ Status keep_capabilities(bool starting) {
 // Whoever starts the launcher limits its bounding set: what it execs (profilec, jail-init) can gain no more than that.
 Status check_bounding_set() {
   TRY_ASSIGN(const ProcStatus status, read_own_status());
-  std::uint64_t allowed = 0;
-  for (const Capability& row : kCapabilities) allowed |= 1ULL << static_cast<unsigned>(row.cap);
+  const std::uint64_t allowed = set_of(true);
   if ((status.cap_bounding & ~allowed) != 0) {
     return sys_error_code(EPERM, "the bounding set {:#x} holds more than the launcher's {:#x}; start it through 'sandboxd --standalone' or its unit", status.cap_bounding, allowed);
+  }
+  return {};
+}
+
+// For good: after this the launcher holds what a launch needs, and nothing that it execs can get more. Read back.
+Status drop_start_only() {
+  for (const Capability& row : kCapabilities) {
+    if (row.at_start_only && ::prctl(PR_CAPBSET_DROP, row.cap, 0, 0, 0) < 0) return sys_error("prctl PR_CAPBSET_DROP {}", row.cap);
+  }
+  TRY(keep_capabilities(false));
+  TRY_ASSIGN(const ProcStatus status, read_own_status());
+  const std::uint64_t wanted = set_of(false);
+  if (status.cap_permitted != wanted || status.cap_effective != wanted || (status.cap_bounding & ~wanted) != 0) {
+    return sys_error_code(EPERM, "capabilities are {:#x} (bounding {:#x}) after the drop, {:#x} wanted", status.cap_permitted, status.cap_bounding, wanted);
   }
   return {};
 }
@@ -124,8 +147,8 @@ Status run() {
                              monotonic_usec() + wire::kProfilecTimeUsec};
   TRY_ASSIGN(wire::LoadedProfiles profiles, wire::run_profilec(profilec).context("load profiles"));
   TRY_ASSIGN(Template base, make_template());
-  TRY(keep_capabilities(false));
   TRY_ASSIGN(cgroups::Cgroup jails, cgroups::open_root(profiles.set.config.cgroup_root, fmt::format("slice-{}", slice_first)));
+  TRY(drop_start_only());
   UniqueFd proc(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!proc) return sys_error("open /proc");
   Server server(Server::Parts{std::move(listener), std::move(signals), std::move(proc), std::move(init), std::move(base), std::move(jails), std::move(profiles), std::move(profilec),
