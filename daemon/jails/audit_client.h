@@ -1,0 +1,63 @@
+// sandboxd's end of audit.sock (daemon/wire/audit.h), over the event loop. Records are answered in order. An intent that was
+// under way when the log went away fails; a result is kept, bounded, and sent again when the log is back: it may then be in
+// the log twice, but never not at all. While the log is away, or the bound is near, accepting() is false: nothing may start.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "daemon/jails/watch.h"
+#include "daemon/wire/audit.h"
+#include "daemon/wire/message.h"
+
+namespace sandboxd::jails {
+
+class AuditClient {
+ public:
+  // The record's index in the log, or why it is not there.
+  using Done = std::function<void(Result<std::uint64_t>)>;
+  static constexpr std::size_t kMostPending = 20000;
+
+  AuditClient(sd_event* loop, std::string path);
+  ~AuditClient();
+  AuditClient(const AuditClient&) = delete;
+  AuditClient& operator=(const AuditClient&) = delete;
+
+  void start();
+  [[nodiscard]] bool connected() const { return socket_.valid(); }
+  [[nodiscard]] bool accepting() const { return connected() && pending_.size() < kMostPending / 2; }
+
+  // `done` is called later, never from within. An intent is never sent twice.
+  void append(wire::AuditRecord record, Done done);
+
+ private:
+  struct Pending {
+    wire::AuditRecord record{};
+    Done done{};
+    std::uint64_t id = 0;
+  };
+
+  void connect();
+  void reconnect_later();
+  void disconnect(const Error& why);
+  void on_io(std::uint32_t events);
+  void flush();
+  void take(const wire::Message& message);
+
+  sd_event* loop_;
+  std::string path_;
+  UniqueFd socket_;
+  IoWatch watch_;
+  Timer retry_;
+  Timer wake_;
+  std::uint64_t retry_usec_;
+  std::uint64_t next_id_ = 1;
+  std::deque<Pending> pending_;  // the first `sent_` of them were sent
+  std::size_t sent_ = 0;
+  std::deque<std::pair<Done, Error>> failed_;
+};
+
+}  // namespace sandboxd::jails

@@ -1,0 +1,270 @@
+// The second half of daemon/jails/jail.h: how a jail ends, what is said about it, and when its number is free.
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "daemon/jails/jail.h"
+
+namespace sandboxd::jails {
+namespace {
+
+using Json = nlohmann::json;
+using protocol::JobReport;
+using protocol::Verdict;
+
+constexpr std::uint64_t kLongestRemoval = 500'000;
+constexpr std::uint64_t kStuckRemoval = 10'000'000;
+
+constexpr std::string_view name_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kExited: return "exited";
+    case Verdict::kSignalled: return "signalled";
+    case Verdict::kOom: return "oom";
+    case Verdict::kTimeoutWall: return "timeout_wall";
+    case Verdict::kTimeoutCpu: return "timeout_cpu";
+    case Verdict::kTimeoutIdle: return "timeout_idle";
+    case Verdict::kOutputLimit: return "output_limit";
+    case Verdict::kSeccomp: return "seccomp";
+    case Verdict::kKilled: return "killed";
+    case Verdict::kSetupFailed: return "setup_failed";
+    case Verdict::kStuck: return "stuck";
+  }
+  return "";
+}
+
+std::uint64_t value_in(std::string_view text, std::string_view key) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string_view line = text.substr(at, end - at);
+    if (line.size() > key.size() && line.substr(0, key.size()) == key && line[key.size()] == ' ') {
+      return parse_uint(line.substr(key.size() + 1), UINT64_MAX).value_or(0);
+    }
+    at = end + 1;
+  }
+  return 0;
+}
+
+std::string report_detail(const JobReport& report) {
+  Json detail = {{"verdict", name_of(report.verdict)},
+                 {"profile", report.profile},
+                 {"profile_hash", report.profile_hash},
+                 {"usage",
+                  {{"wall", report.usage.wall},
+                   {"cpu_user", report.usage.cpu_user},
+                   {"cpu_system", report.usage.cpu_system},
+                   {"memory_peak", report.usage.memory_peak}}}};
+  if (report.exit_code) detail["exit_code"] = *report.exit_code;
+  if (report.signal) detail["signal"] = *report.signal;
+  if (!report.detail.empty()) detail["detail"] = report.detail;
+  return detail.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+void Jail::on_gone() {
+  gone_watch_.stop();
+  wall_.stop();
+  settle_.stop();
+  ladder_.stop();
+  control_.drain();  // jail-init's last words came before its end
+  gone_ = true;
+  decide();
+  streams_.jail_is_gone();
+  if (!told_started_ && state_ != State::kStarting) tell_started({});
+  maybe_report();
+}
+
+void Jail::on_stuck() {
+  if (gone_) return;
+  spdlog::error("jail {}: still there {} s after cgroup.kill", id(), services_.stuck_after / 1'000'000);
+  decide();
+  state_ = State::kStuck;
+  emit("stuck", "{}");
+  streams_.stop();
+  maybe_report();
+}
+
+void Jail::decide_verdict(JobReport& report) const {
+  if (!job_end_) {
+    // No word of the job's end: jail-init was killed with it, or nothing could be killed.
+    report.verdict = timed_out_ ? Verdict::kTimeoutWall : gone_ ? Verdict::kKilled : Verdict::kStuck;
+    if (report.verdict == Verdict::kTimeoutWall) return;
+    if (gone_) report.signal = SIGKILL;
+    report.detail = kill_reason_.empty() ? "ended from outside" : kill_reason_;
+    return;
+  }
+  if (job_end_->event == wire::InitEvent::kJobFailed) {
+    report.verdict = Verdict::kSetupFailed;
+    report.detail = escaped(fmt::format("{}: {}: {}", job_end_->step, job_end_->text, errno_name(job_end_->code)));
+    return;
+  }
+  const int status = job_end_->value;
+  if (WIFEXITED(status)) {
+    report.exit_code = WEXITSTATUS(status);
+    report.verdict = timed_out_ ? Verdict::kTimeoutWall : Verdict::kExited;
+    return;
+  }
+  report.signal = WTERMSIG(status);
+  report.verdict = timed_out_                        ? Verdict::kTimeoutWall
+                   : WTERMSIG(status) == SIGSYS      ? Verdict::kSeccomp
+                   : !kill_reason_.empty()           ? Verdict::kKilled
+                                                     : Verdict::kSignalled;
+  if (report.verdict == Verdict::kKilled) report.detail = kill_reason_;
+}
+
+void Jail::read_usage(JobReport& report) const {
+  report.usage.wall = monotonic_usec() - started_monotonic_;
+  if (job_end_) {
+    report.usage.memory_peak = job_end_->max_rss_bytes;
+    report.usage.cpu_user = job_end_->user_usec;
+    report.usage.cpu_system = job_end_->system_usec;
+  }
+  char text[2048];
+  const ssize_t got = ::pread(cpu_stat_.get(), text, sizeof text, 0);
+  if (got <= 0) return;  // the cgroup is gone already
+  // The cgroup counts every process, what jail-init says only those that it reaped.
+  const std::string_view stat(text, static_cast<std::size_t>(got));
+  report.usage.cpu_user = value_in(stat, "user_usec");
+  report.usage.cpu_system = value_in(stat, "system_usec");
+}
+
+void Jail::decide() {
+  if (std::exchange(decided_, true)) return;
+  if (state_ != State::kStuck) state_ = State::kEnding;
+  JobReport report;
+  report.jail = id();
+  report.profile = plan_.profile;
+  report.profile_hash = hex(plan_.profile_hash);
+  decide_verdict(report);
+  read_usage(report);
+  if (job_end_ && job_end_->event == wire::InitEvent::kJobFailed) {
+    failure_ = SetupFailed{escaped(job_end_->step), job_end_->code, escaped(job_end_->text)};
+  }
+  const std::string detail = report_detail(report);
+  const bool ok = report.verdict == Verdict::kExited;
+  report_ = std::move(report);
+  emit("exited", detail);
+  wire::AuditRecord record{"jail.exit", wire::AuditPhase::kResult, ok ? "ok" : "error", plan_.request, id(), client_.uid, detail};
+  services_.audit->append(std::move(record), [weak = weak_from_this()](Result<std::uint64_t> index) {
+    if (const auto self = weak.lock()) self->on_exit_record(std::move(index));
+  });
+}
+
+void Jail::on_exit_record(Result<std::uint64_t> index) {
+  recorded_ = true;
+  if (index.ok()) {
+    report_->audit_index = *index;
+  } else {
+    spdlog::error("jail {}: {}", id(), index.error().message());
+    failure_ = Unavailable{"audit", index.error().message()};
+  }
+  maybe_report();
+}
+
+void Jail::maybe_report() {
+  const auto self = shared_from_this();  // a callback may drop the last reference
+  if (decided_ && recorded_ && !reported_ && !streams_.running()) {
+    // Pipes that are still on their way would be lost.
+    if (!gone_ && !told_started_ && state_ != State::kStuck) return;
+    reported_ = true;
+    if (failure_) {
+      deliver(*failure_);
+    } else {
+      deliver(*report_);
+    }
+  }
+  if (gone_ && recorded_ && removal_since_ == 0) remove();
+}
+
+void Jail::deliver(std::variant<JobReport, Failure> end) {
+  const RunObserver observer = std::exchange(observer_, {});
+  const auto waiting = std::exchange(waiting_, {});
+  if (const auto* report = std::get_if<JobReport>(&end)) {
+    if (observer.report) observer.report(*report);
+  } else if (observer.failure) {
+    observer.failure(std::get<Failure>(end));
+  }
+  // Who waits for a job that could not be started gets the verdict; only a jail that never was has no report.
+  for (const WaitDone& done : waiting) {
+    if (report_) {
+      done(*report_);
+    } else {
+      done(std::get<Failure>(end));
+    }
+  }
+}
+
+void Jail::wait(WaitDone done) {
+  if (!reported_) {
+    waiting_.push_back(std::move(done));
+  } else if (report_) {
+    done(*report_);
+  } else {
+    done(*failure_);
+  }
+}
+
+void Jail::when_over(std::function<void()> done) {
+  if (over()) return done();
+  over_waiting_.push_back(std::move(done));
+}
+
+void Jail::remove() {
+  if (removal_since_ == 0) removal_since_ = monotonic_usec();
+  services_.launcher->request(wire::LauncherMessage::kRemove, wire::NumberRequest{number()}, [weak = weak_from_this()](Result<wire::Message> answer) {
+    if (const auto self = weak.lock()) self->on_removed(std::move(answer));
+  });
+}
+
+void Jail::on_removed(Result<wire::Message> answer) {
+  if (!answer.ok()) return remove_later(answer.error().message());
+  if (answer->type == static_cast<std::uint16_t>(wire::LauncherMessage::kDone)) return finish();
+  const auto failed = wire::body_of<wire::Failed>(*answer);
+  if (failed.ok() && failed->code == ENOENT) return finish();  // a start that never got as far as its cgroup
+  remove_later(failed.ok() ? fmt::format("{}: {} ({})", failed->step, failed->detail, errno_name(failed->code)) : failed.error().message());
+}
+
+void Jail::remove_later(const std::string& why) {
+  const std::uint64_t now = monotonic_usec();
+  const bool late = now - removal_since_ > services_.stuck_after;
+  if (late && state_ != State::kStuck && services_.launcher->connected()) {
+    spdlog::error("jail {}: can't be removed: {}", id(), why);
+    state_ = State::kStuck;
+    emit("stuck", Json{{"detail", why}}.dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+  if (pidfd_) {
+    ladder_.rewrite();
+  } else {
+    services_.launcher->request(wire::LauncherMessage::kKill, wire::NumberRequest{number()}, {});  // a start whose outcome is unknown
+  }
+  removal_usec_ = std::min(removal_usec_ * 2, state_ == State::kStuck ? kStuckRemoval : kLongestRemoval);
+  const Status armed = removal_.arm(services_.loop, removal_usec_, [this] { remove(); });
+  if (!armed.ok()) spdlog::error("jail {}: {}", id(), armed.error().message());
+}
+
+void Jail::finish() {
+  const auto self = shared_from_this();
+  state_ = State::kEnded;
+  over_since_ = monotonic_usec();
+  pidfd_.reset();
+  cgroup_freeze_.reset();
+  cgroup_events_.reset();
+  cpu_stat_.reset();
+  ladder_.release();
+  control_.close();
+  emit("ended", "{}");
+  services_.free_number(number());
+  for (const auto& done : std::exchange(over_waiting_, {})) done();
+}
+
+}  // namespace sandboxd::jails

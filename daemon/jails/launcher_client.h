@@ -1,0 +1,85 @@
+// sandboxd's end of launcher.sock (daemon/wire/launcher.h), over the event loop: requests are matched with their answers by
+// id, in any order. A launcher that was restarted is connected to again; what was under way then fails, and is never sent a
+// second time, since it may have been done. A start that is answered after it was given up is killed by its number.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "daemon/jails/watch.h"
+#include "daemon/wire/launcher.h"
+#include "daemon/wire/message.h"
+#include "daemon/wire/profile_set.h"
+
+namespace sandboxd::jails {
+
+class LauncherClient {
+ public:
+  // The answer's message, or why there is none (the launcher is away, or late).
+  using Done = std::function<void(Result<wire::Message>)>;
+  struct Callbacks {
+    std::function<void()> connected{};     // also after each reconnection; requests may be sent
+    std::function<void()> disconnected{};
+    std::function<void(std::shared_ptr<const wire::ProfileSet>)> profiles{};  // at connect and after each reload
+  };
+
+  LauncherClient(sd_event* loop, std::string path, Callbacks callbacks);
+  ~LauncherClient();
+  LauncherClient(const LauncherClient&) = delete;
+  LauncherClient& operator=(const LauncherClient&) = delete;
+
+  void start();  // connects, or tries again until it can
+  [[nodiscard]] bool connected() const { return socket_.valid(); }
+
+  // `done` is called later, never from within. `deadline_usec` from now.
+  template <class T>
+  void request(wire::LauncherMessage type, const T& body, Done done, std::uint64_t deadline_usec = kAnswerTime) {
+    send(type, wire::encode(body), std::move(done), deadline_usec);
+  }
+
+  static constexpr std::uint64_t kAnswerTime = 60'000'000;
+
+ private:
+  struct Pending {
+    wire::LauncherMessage type{};
+    Done done{};
+    Timer late{};
+  };
+  struct Outgoing {
+    wire::LauncherMessage type{};
+    std::uint64_t id = 0;
+    std::vector<std::uint8_t> body{};
+  };
+
+  void send(wire::LauncherMessage type, std::vector<std::uint8_t> body, Done done, std::uint64_t deadline_usec);
+  void connect();
+  void reconnect_later();
+  void disconnect(const Error& why);
+  void on_io(std::uint32_t events);
+  void flush();
+  void take(wire::Message message);
+  void take_profiles(const wire::Message& message);
+  void give_up(std::uint64_t id);
+  void end_unwanted(const wire::Message& message);
+
+  sd_event* loop_;
+  std::string path_;
+  Callbacks callbacks_;
+  UniqueFd socket_;
+  IoWatch watch_;
+  Timer retry_;
+  Timer wake_;
+  std::uint64_t retry_usec_;
+  std::uint64_t next_id_ = 1;
+  std::map<std::uint64_t, Pending> pending_;
+  std::deque<Outgoing> outgoing_;
+  std::deque<std::pair<Done, Error>> failed_;  // told from the loop, not from within request()
+};
+
+}  // namespace sandboxd::jails

@@ -1,0 +1,30 @@
+// Builds the jail table behind the Supervisor interface. It connects to the launcher and the audit program by itself and again
+// after either was restarted; until both are there, run() says Unavailable.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include <systemd/sd-event.h>
+
+#include "base/ids.h"
+#include "daemon/jails/supervisor.h"
+
+namespace sandboxd::jails {
+
+struct Deps {
+  std::string launcher_socket{};
+  std::string audit_socket{};
+  std::map<uid_t, std::string> user_names{};  // what the synthetic passwd calls a client
+  std::uint32_t slice_first = kPoolFirst;
+  std::uint32_t numbers = kNumbersPerSlice;   // jails' numbers are 1 .. numbers - 1
+  std::string features = "{}";                // what was found on this host before we locked ourselves in: a JSON object
+  std::uint64_t stuck_after = 10'000'000;     // microseconds
+};
+
+// `loop` must outlive it.
+std::unique_ptr<Supervisor> make_supervisor(sd_event* loop, Deps deps);
+
+}  // namespace sandboxd::jails
