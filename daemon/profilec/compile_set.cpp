@@ -1,0 +1,100 @@
+#include "daemon/profilec/compile_set.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "daemon/profilec/config.h"
+#include "seccomp-profiles/compiler/emit.h"
+
+namespace sandboxd::profilec {
+namespace {
+
+// The loader has checked every word against these names; they are in the order of the enums of wire/plan.h.
+constexpr std::array<std::string_view, 3> kRoots = {"usr", "directory", "host"};
+constexpr std::array<std::string_view, 2> kAccess = {"ro", "rw"};
+constexpr std::array<std::string_view, 2> kNetworks = {"none", "host"};
+
+std::uint32_t bits_of(const std::vector<std::string>& words, std::span<const std::string_view> names) {
+  std::uint32_t bits = 0;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (std::ranges::find(words, names[i]) != words.end()) bits |= 1U << i;
+  }
+  return bits;
+}
+
+wire::Limits to_wire(const filters::ProfileLimits& limits) {
+  return {limits.wall_time, limits.nofile, limits.file_size_max, limits.pids_max, limits.scratch_max, limits.inodes_max};
+}
+
+wire::Profile to_wire(const filters::Profile& from) {
+  wire::Profile profile;
+  profile.name = from.name;
+  profile.description = from.description;
+  profile.source = from.file;
+  profile.filter_name = from.filter;
+  profile.roots = bits_of(from.roots, kRoots);
+  profile.networks = bits_of(from.networks, kNetworks);
+  profile.workspace = bits_of(from.workspace, kAccess);
+  profile.binds = bits_of(from.binds, kAccess);
+  profile.proc = from.proc == "full" ? wire::ProcKind::kFull : wire::ProcKind::kPid;
+  profile.unix_sockets = from.unix_sockets == "any" ? wire::UnixSockets::kAny : wire::UnixSockets::kNone;
+  profile.user_root = from.user_root;
+  profile.tmpfs_free = from.tmpfs_free;
+  for (const filters::ProfileTmpfs& tmpfs : from.tmpfs) profile.tmpfs.push_back({tmpfs.path, tmpfs.size, tmpfs.inodes, tmpfs.mode});
+  profile.etc = from.etc;
+  for (const auto& [name, value] : from.env) profile.env.push_back({name, value});
+  profile.limits = to_wire(from.limits);
+  return profile;
+}
+
+}  // namespace
+
+Result<wire::Config> load_config(const SetSources& sources) {
+  const bool named = !sources.config_path.empty();
+  const std::string path = named ? sources.config_path : std::string(kDefaultConfigPath);
+  const Result<std::string> text = read_checked_file(path, sources.owner);
+  if (!text.ok() && text.error().code == ENOENT && !named) return wire::Config{};
+  if (!text.ok()) return text.error();
+  return parse_config(*text, path);
+}
+
+Result<SourceFiles> open_sources(const SetSources& sources, const wire::Config& config) {
+  std::vector<Folder> folders{{sources.shipped_profiles, false}};
+  for (const std::string& folder : config.profile_dirs) folders.push_back({folder, false});
+  if (config.profile_dirs.empty()) folders.push_back({std::string(kDefaultProfileFolder), true});
+  return SourceFiles::open(folders, sources.owner);
+}
+
+Result<wire::Profile> compile_profile(std::string_view name, const SourceFiles& files) {
+  TRY_ASSIGN(const filters::Profile model, filters::load_profile(name, files.profile_source()));
+  wire::Profile profile = to_wire(model);
+  TRY_ASSIGN(const filters::Filter filter,
+             filters::load_filter(model.filter, files.filter_loader()).context("profile {}: filter {}", sandboxd::quoted(name), sandboxd::quoted(model.filter)));
+  TRY_ASSIGN(const std::vector<sock_filter> program,
+             filters::compile_filter(filter, filters::host_arch(), {{"unix_sockets", model.unix_sockets}}).context("profile {}", sandboxd::quoted(name)));
+  profile.filter = filters::to_bytes(program);
+  profile.hash = wire::hash_of(profile);
+  return profile;
+}
+
+Result<wire::ProfileSet> compile_set(const SetSources& sources) {
+  wire::ProfileSet set;
+  TRY_ASSIGN(set.config, load_config(sources));
+  TRY_ASSIGN(const SourceFiles files, open_sources(sources, set.config));
+  TRY_ASSIGN(const std::vector<std::string> names, files.profile_names());
+  for (const std::string& name : names) {
+    TRY_ASSIGN(wire::Profile profile, compile_profile(name, files));
+    set.profiles.push_back(std::move(profile));
+  }
+  if (set.find(set.config.default_profile) == nullptr) {
+    return make_error("default_profile is {}, but there is no such profile; there are: {}", sandboxd::quoted(set.config.default_profile), fmt::join(names, ", "));
+  }
+  set.hash = wire::hash_of(set);
+  return set;
+}
+
+}  // namespace sandboxd::profilec

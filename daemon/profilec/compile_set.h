@@ -1,0 +1,26 @@
+// From sandboxd.json, profiles and filters to the one flat value that the launcher and sandboxd hold. All or nothing: the
+// first fault is the answer.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "daemon/profilec/source_files.h"
+#include "daemon/wire/profile_set.h"
+
+namespace sandboxd::profilec {
+
+struct SetSources {
+  std::string config_path{};      // empty: /etc/sandboxd/sandboxd.json if it is there; one that is named must be there
+  std::string shipped_profiles{}; // the lowest folder
+  Owner owner = Owner::kRoot;
+};
+
+// The configuration, with the folders of profiles that it names, or the default one.
+Result<wire::Config> load_config(const SetSources& sources);
+Result<SourceFiles> open_sources(const SetSources& sources, const wire::Config& config);
+
+Result<wire::Profile> compile_profile(std::string_view name, const SourceFiles& files);
+Result<wire::ProfileSet> compile_set(const SetSources& sources);
+
+}  // namespace sandboxd::profilec
