@@ -25,7 +25,8 @@ class Builder final : public nlohmann::json_sax<Json> {
 
   bool null() override { return add(nullptr) != nullptr; }
   bool boolean(bool value) override { return add(value) != nullptr; }
-  bool number_integer(number_integer_t value) override { return add(value) != nullptr; }
+  // Negative, or -0, which is no integer that anybody meant.
+  bool number_integer(number_integer_t value) override { return add(value == 0 ? Json(-0.0) : Json(value)) != nullptr; }
   bool number_unsigned(number_unsigned_t value) override { return add(value) != nullptr; }
   bool number_float(number_float_t value, const string_t&) override { return add(value) != nullptr; }
   bool string(string_t& value) override { return add(std::move(value)) != nullptr; }

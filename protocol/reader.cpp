@@ -57,8 +57,10 @@ Read boolean(bool& out) {
 
 Read whole(std::uint64_t least, std::uint64_t most, std::function<void(std::uint64_t)> set) {
   return [=](const Json& value, const std::string& path) -> Checked {
-    // Unsigned only: nlohmann keeps 1.0 and 1e3 as floats, and -0 as a signed number.
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() < least || value.get<std::uint64_t>() > most) {
+    // 1.0, 1e3 and what is too large for 64 bits are floats here.
+    const bool negative = value.is_number_integer() && !value.is_number_unsigned() && value.get<std::int64_t>() < 0;
+    if (!value.is_number_integer() || negative || value.get<std::uint64_t>() < least ||
+        value.get<std::uint64_t>() > most) {
       return invalid(path, value, fmt::format("an integer from {} to {}", least, most));
     }
     set(value.get<std::uint64_t>());
