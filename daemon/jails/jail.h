@@ -69,6 +69,8 @@ class Jail : public std::enable_shared_from_this<Jail> {
   [[nodiscard]] State state() const { return state_; }
   // It has ended for good and its number is free.
   [[nodiscard]] bool over() const { return state_ == State::kEnded; }
+  // Nothing is left to ask for: it never ran, and its client has heard so.
+  [[nodiscard]] bool forgettable() const { return over() && reported_ && !report_; }
   [[nodiscard]] std::uint64_t over_since() const { return over_since_; }  // CLOCK_MONOTONIC
 
  private:

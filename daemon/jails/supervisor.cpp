@@ -153,12 +153,7 @@ std::variant<std::string, Failure> JailSupervisor::run(const Client& client, con
   JailRequest request{client, spec.name.value_or(""), std::get<wire::JailPlan>(std::move(outcome)), spec.stdio, spec.stdin_data.value_or(""), std::move(observer)};
   auto jail = std::make_shared<Jail>(services_, std::move(request));
   table_.add(jail);
-  jail->when_over([this, weak = std::weak_ptr(jail)] {
-    const auto over = weak.lock();
-    // What never ran left no report to ask for.
-    if (over && !over->info().report) table_.erase(over->id());
-    table_.trim(monotonic_usec());
-  });
+  jail->when_over([this] { table_.trim(monotonic_usec()); });
   jail->start();
   return context.jail;
 }

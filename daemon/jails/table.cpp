@@ -48,7 +48,11 @@ void Table::trim(std::uint64_t now) {
   for (const auto& [uid, jails] : by_user_) {
     std::vector<std::pair<std::uint64_t, std::string>> ended;
     for (const auto& [id, jail] : jails) {
-      if (jail->over()) ended.emplace_back(jail->over_since(), id);
+      if (jail->forgettable()) {
+        old.push_back(id);
+      } else if (jail->over()) {
+        ended.emplace_back(jail->over_since(), id);
+      }
     }
     std::ranges::sort(ended);
     for (std::size_t i = 0; i < ended.size(); ++i) {

@@ -37,7 +37,7 @@ class Table {
  public:
   void add(std::shared_ptr<Jail> jail);
   void erase(const std::string& id);
-  // Forgets what has ended and is too much or too old; `now` is CLOCK_MONOTONIC.
+  // Forgets what has ended and is too much, too old, or never ran; `now` is CLOCK_MONOTONIC.
   void trim(std::uint64_t now);
 
   // By id or name, of those that the client may see.

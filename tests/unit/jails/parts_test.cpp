@@ -1,0 +1,73 @@
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "daemon/jails/events.h"
+#include "daemon/jails/random_id.h"
+#include "daemon/jails/table.h"
+#include "daemon/jails/user_names.h"
+#include "tests/unit/jails/fakes.h"
+
+namespace sandboxd::jails {
+namespace {
+
+TEST(Numbers, StartAtOneAndGoRound) {
+  Numbers numbers(4);
+  EXPECT_EQ(numbers.take(), 1U);
+  EXPECT_EQ(numbers.take(), 2U);
+  numbers.free(1);
+  EXPECT_EQ(numbers.take(), 3U);
+  EXPECT_EQ(numbers.take(), 1U);
+  EXPECT_EQ(numbers.take(), 0U);
+}
+
+TEST(Numbers, SkipWhatIsTaken) {
+  Numbers numbers(4);
+  EXPECT_TRUE(numbers.mark(1));
+  EXPECT_FALSE(numbers.mark(1));
+  EXPECT_FALSE(numbers.mark(4));
+  EXPECT_EQ(numbers.take(), 2U);
+}
+
+TEST(RandomId, IsUniqueAndCitable) {
+  std::set<std::string> ids;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string id = random_id("j-");
+    EXPECT_EQ(id.size(), 14U);
+    EXPECT_EQ(id.find_first_not_of("abcdefghijklmnopqrstuvwxyz234567-"), std::string::npos);
+    EXPECT_TRUE(ids.insert(id).second);
+  }
+}
+
+TEST(Passwd, GivesTheFirstNameOfEachId) {
+  const auto names = parse_passwd("root:x:0:0::/root:/bin/sh\nbad\nalice:x:1000:1000:::\nalias:x:1000:1::/:/\n:x:7:7::/:\nneg:x:-1:0::/:\nlast:x:9");
+  EXPECT_EQ(names.size(), 3U);
+  EXPECT_EQ(names.at(0), "root");
+  EXPECT_EQ(names.at(1000), "alice");
+  EXPECT_EQ(names.at(9), "last");
+}
+
+TEST(EventLog, GivesLateSubscribersWhatIsKept) {
+  const test::Loop loop = test::make_loop();
+  EventLog log(loop.get());
+  for (std::size_t i = 0; i < EventLog::kMost + 10; ++i) log.add(Event{0, 0, "j", "k", "{}", 1});
+  std::vector<std::uint64_t> cursors;
+  const auto token = log.subscribe(1, false, 0, [&](const Event& event) { cursors.push_back(event.cursor); });
+  ASSERT_TRUE(test::run_until(loop.get(), [&] { return cursors.size() == EventLog::kMost; }));
+  EXPECT_EQ(cursors.front(), 11U);
+}
+
+TEST(EventLog, CallsNobodyWhoHasLeft) {
+  const test::Loop loop = test::make_loop();
+  EventLog log(loop.get());
+  int calls = 0;
+  Supervisor::Subscription token;
+  token = log.subscribe(1, false, 0, [&](const Event&) { ++calls; token.reset(); });
+  log.add(Event{0, 0, "j", "k", "{}", 1});
+  log.add(Event{0, 0, "j", "k", "{}", 1});
+  test::run_for(loop.get(), 20'000);
+  EXPECT_EQ(calls, 1);
+}
+
+}  // namespace
+}  // namespace sandboxd::jails
