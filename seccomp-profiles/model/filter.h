@@ -82,6 +82,13 @@ struct Rule {
   std::string why{};
 };
 
+// A group's calls, kept so that its names are checked even where no rule uses it.
+struct GroupCalls {
+  std::string file{};
+  int line = 0;
+  std::vector<NamedCall> calls{};
+};
+
 // What a profile settles. Today: unix_sockets = none | any.
 using Parameters = std::map<std::string, std::string>;
 
@@ -94,6 +101,7 @@ struct Filter {
   std::string default_why{};
   std::string foreign_why{};
   std::vector<Rule> rules{};
+  std::vector<GroupCalls> groups{};
   std::vector<std::string> files{};  // every file it is made of
 };
 

@@ -145,6 +145,7 @@ class FilterLoader {
       TRY(add_members(at, "x86_64", arch_bit(Arch::kX86_64), group_name, group.calls));
       TRY(add_members(at, "aarch64", arch_bit(Arch::kAarch64), group_name, group.calls));
       if (group.calls.empty()) return at.error("has no system call; list them under 'syscalls'");
+      filter_.groups.push_back({name, at.line(), group.calls});
       groups_.emplace(group_name, std::move(group));
     }
     return {};
@@ -298,7 +299,9 @@ class FilterLoader {
       TRY_ASSIGN(const Cursor value_at, at.member("value"));
       TRY(values_at(value_at, op, condition, right));
     }
-    condition.text = fmt::format("{} {} {}", left, op.sign, right);
+    const bool several = condition.values.size() > 1;
+    const std::string_view sign = several ? (op.sign == "==" ? "in" : "not in") : op.sign;
+    condition.text = fmt::format("{} {} {}", left, sign, several ? "{" + right + "}" : right);
     return {};
   }
 
@@ -313,7 +316,7 @@ class FilterLoader {
       TRY_ASSIGN(const std::uint64_t value, constant_at(item, condition.width));
       if (op.mask && (value & ~condition.mask) != 0) return item.error("has bits outside the mask: it could never be equal");
       condition.values.push_back(value);
-      text += (text.empty() ? "" : " or ") + value_text(item);
+      text += (text.empty() ? "" : ", ") + value_text(item);
     }
     return {};
   }

@@ -1,0 +1,158 @@
+#include "daemon/tools/profile_report.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "seccomp-profiles/compiler/syscalls.h"
+
+namespace sandboxd::tools {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using filters::Condition;
+using filters::Rule;
+
+Json size_or_infinity(std::uint64_t size) { return size == 0 ? Json("infinity") : Json(size); }
+
+std::string time_text(std::uint64_t usec) {
+  constexpr std::uint64_t kSecond = 1'000'000;
+  if (usec == 0) return "infinity";
+  return usec % kSecond == 0 ? fmt::format("{}s", usec / kSecond) : fmt::format("{}us", usec);
+}
+
+std::string conditions_text(const Rule& rule) {
+  std::string text;
+  for (const Condition& condition : rule.when) text += (text.empty() ? "" : " and ") + condition.text;
+  return text;
+}
+
+std::string parameters_text(const Rule& rule) {
+  std::string text;
+  for (const auto& [name, values] : rule.profile) text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", name, fmt::join(values, " or "));
+  return text;
+}
+
+const filters::BoundCall* call_of(const filters::BoundFilter& bound, const std::string& call) {
+  const auto number = filters::syscall_number(bound.arch, call);
+  const auto found = number ? bound.calls.find(*number) : bound.calls.end();
+  return found == bound.calls.end() ? nullptr : &found->second;
+}
+
+std::string group_of(const Rule& rule, const std::string& call) {
+  for (const filters::NamedCall& named : rule.calls) {
+    if (named.name == call) return named.group;
+  }
+  return {};
+}
+
+// Groups by their name, other calls by theirs; each once, in the rule's order.
+std::string calls_text(const Rule& rule) {
+  std::vector<std::string> names;
+  std::map<std::string, std::vector<std::string>> members;
+  for (const filters::NamedCall& call : rule.calls) {
+    const std::string& name = call.group.empty() ? call.name : call.group;
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+    if (!call.group.empty()) members[name].push_back(call.name);
+  }
+  std::string text;
+  for (const std::string& name : names) {
+    text += (text.empty() ? "" : ", ") + name;
+    if (const auto group = members.find(name); group != members.end()) text += fmt::format(" ({})", fmt::join(group->second, ", "));
+  }
+  return text;
+}
+
+std::string cell(std::string text) {
+  for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.replace(at, 1, "\\|");
+  return text;
+}
+
+}  // namespace
+
+std::string resolved_json(const filters::Profile& profile) {
+  Json tmpfs = Json::array();
+  for (const filters::ProfileTmpfs& one : profile.tmpfs) {
+    tmpfs.push_back({{"path", one.path}, {"size", one.size}, {"inodes", one.inodes}, {"mode", fmt::format("{:04o}", one.mode)}});
+  }
+  const filters::ProfileLimits& limits = profile.limits;
+  const Json value = {{"name", profile.name},
+                      {"description", profile.description},
+                      {"filter", profile.filter},
+                      {"roots", profile.roots},
+                      {"networks", profile.networks},
+                      {"workspace", profile.workspace},
+                      {"binds", profile.binds},
+                      {"proc", profile.proc},
+                      {"unix_sockets", profile.unix_sockets},
+                      {"user_root", profile.user_root},
+                      {"tmpfs", tmpfs},
+                      {"tmpfs_free", profile.tmpfs_free},
+                      {"etc", profile.etc},
+                      {"env", profile.env},
+                      {"limits",
+                       {{"wall_time", time_text(limits.wall_time)},
+                        {"nofile", limits.nofile},
+                        {"file_size_max", size_or_infinity(limits.file_size_max)},
+                        {"pids_max", limits.pids_max},
+                        {"scratch_max", limits.scratch_max},
+                        {"inodes_max", limits.inodes_max}}}};
+  return value.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string explain_text(const filters::BoundFilter& bound, const std::string& call) {
+  const filters::Filter& filter = *bound.filter;
+  const filters::BoundCall* found = call_of(bound, call);
+  if (found == nullptr) {
+    return fmt::format("{} ({}): {}\n  no rule of filter '{}' names it: {}\n", call, to_text(bound.arch), to_text(filter.default_action),
+                       filter.name, filter.default_why);
+  }
+  std::string text = fmt::format("{} ({}), filter '{}':\n", call, to_text(bound.arch), filter.name);
+  bool decided = false;
+  for (const Rule* rule : found->rules) {
+    const std::string group = group_of(*rule, call);
+    text += fmt::format("  {}{}{}\n      {}\n      {} line {}{}\n", to_text(rule->action), rule->when.empty() ? (found->rules.size() > 1 ? " otherwise" : "") : " if ",
+                        conditions_text(*rule), rule->why, rule->file, rule->line, group.empty() ? "" : ", as one of " + group);
+    decided = decided || rule->when.empty();
+  }
+  if (!decided) text += fmt::format("  {} otherwise\n      {}\n", to_text(filter.default_action), filter.default_why);
+  return text;
+}
+
+std::string explain_json(const filters::BoundFilter& bound, const std::string& call) {
+  Json rules = Json::array();
+  bool decided = false;
+  if (const filters::BoundCall* found = call_of(bound, call)) {
+    for (const Rule* rule : found->rules) {
+      Json one = {{"action", to_text(rule->action)}, {"why", rule->why}, {"file", rule->file}, {"line", rule->line}};
+      if (!rule->when.empty()) one["when"] = conditions_text(*rule);
+      if (const std::string group = group_of(*rule, call); !group.empty()) one["group"] = group;
+      rules.push_back(std::move(one));
+      decided = decided || rule->when.empty();
+    }
+  }
+  if (!decided) rules.push_back({{"action", to_text(bound.filter->default_action)}, {"why", bound.filter->default_why}, {"file", bound.filter->file}});
+  const Json value = {{"syscall", call}, {"architecture", to_text(bound.arch)}, {"filter", bound.filter->name}, {"rules", rules}};
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string refusals_page(const filters::Filter& filter) {
+  std::string page = fmt::format("# What the filter `{}` refuses\n\n{}.\n\n", filter.name, filter.description);
+  page += fmt::format("This page is made by `sandboxd-profile table {}`; a test holds it to the filter's files.\n\n", filter.name);
+  page += fmt::format("* A call that no rule names: `{}`. {}.\n", to_text(filter.default_action), filter.default_why);
+  page += fmt::format("* A call of another ABI: `{}`. {}.\n\n", to_text(filter.foreign_action), filter.foreign_why);
+  page += "The first rule that matches a call decides it, so a row holds for what the rows above it have left.\n\n";
+  page += "| calls | if | answer | why |\n|---|---|---|---|\n";
+  for (const Rule& rule : filter.rules) {
+    if (rule.action.kind == filters::Action::Kind::kAllow) continue;
+    std::string when = conditions_text(rule);
+    const std::string profile = parameters_text(rule);
+    if (!profile.empty()) when += fmt::format("{}profile says {}", when.empty() ? "" : ", ", profile);
+    page += fmt::format("| {} | {} | `{}` | {} |\n", cell(calls_text(rule)), cell(when), to_text(rule.action), cell(rule.why));
+  }
+  return page;
+}
+
+}  // namespace sandboxd::tools
