@@ -1,0 +1,83 @@
+// Whose files may go into a jail, and through which descriptors.
+#include "daemon/launcher/claim.h"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "base/ids.h"
+
+namespace sandboxd::launcher {
+namespace {
+
+struct IdCase {
+  const char* what;
+  std::uint32_t client, inside;
+  bool admin, allowed;
+};
+
+class CheckIds : public testing::TestWithParam<IdCase> {};
+
+TEST_P(CheckIds, LetsOnlyTheCallersOwnIdsThrough) {
+  const IdCase& row = GetParam();
+  wire::Config config;
+  config.allowed_ids = {33};
+  wire::JailPlan plan;
+  plan.inside_uid = plan.inside_gid = row.inside;
+  Client client;
+  client.who.uid = client.who.gid = row.client;
+  client.who.admin = row.admin;
+  EXPECT_EQ(check_ids(plan, client, config).ok(), row.allowed) << row.what;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CheckIds,
+                         testing::Values(IdCase{"a user as itself", 1000, 1000, false, true}, IdCase{"a user shown as root", 1000, 0, false, true},
+                                         IdCase{"a user shown as another", 1000, 1001, false, false}, IdCase{"a system id", 101, 101, false, false},
+                                         IdCase{"a system id that is listed", 33, 33, false, true}, IdCase{"root on the public socket", 0, 0, false, false},
+                                         IdCase{"root on the admin's", 0, 0, true, true}, IdCase{"an id of the pool", kPoolFirst + 17, kPoolFirst + 17, false, false},
+                                         IdCase{"the invalid id", 0xFFFFFFFF, 0xFFFFFFFF, true, false}));
+
+TEST(CheckBindSource, RefusesAPathDescriptor) {
+  const UniqueFd fd(::open("/root", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  bool directory = false;
+  const Status checked = check_bind_source(fd.get(), directory);
+  ASSERT_FALSE(checked.ok());
+  EXPECT_THAT(checked.error().message(), testing::HasSubstr("O_PATH"));
+}
+
+TEST(CheckBindSource, TakesADirectoryAndAFileOpenForReading) {
+  bool directory = false;
+  const UniqueFd dir(::open("/usr", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_TRUE(check_bind_source(dir.get(), directory).ok());
+  EXPECT_TRUE(directory);
+  const UniqueFd file(::open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(check_bind_source(file.get(), directory).ok());
+  EXPECT_FALSE(directory);
+}
+
+TEST(CheckBindSource, RefusesPipesAndDevices) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd read_end(ends[0]), write_end(ends[1]);
+  bool directory = false;
+  EXPECT_FALSE(check_bind_source(read_end.get(), directory).ok());
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  EXPECT_FALSE(check_bind_source(null.get(), directory).ok());
+}
+
+TEST(CheckStdio, TakesPipesFilesAndNullOnly) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd read_end(ends[0]), write_end(ends[1]);
+  EXPECT_TRUE(check_stdio(read_end.get()).ok());
+  EXPECT_TRUE(check_stdio(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)).get()).ok());
+  EXPECT_FALSE(check_stdio(UniqueFd(::open("/dev/zero", O_RDONLY | O_CLOEXEC)).get()).ok());
+  EXPECT_FALSE(check_stdio(UniqueFd(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)).get()).ok());
+  EXPECT_FALSE(check_stdio(UniqueFd(::open("/etc/passwd", O_PATH | O_CLOEXEC)).get()).ok());
+}
+
+}  // namespace
+}  // namespace sandboxd::launcher
