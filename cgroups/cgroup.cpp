@@ -42,11 +42,13 @@ Result<UniqueFd> ensure_directory(int parent, const std::string& name) {
   return open_directory(parent, name.c_str());
 }
 
-// A unit with Delegate= owns its cgroup's directory files: systemd marks it with the xattr trusted.delegate, which needs
-// CAP_SYS_ADMIN to read; the launcher's own cgroup is used only where an admin has said so by `cgroup_root`.
-Result<std::string> default_root() {
-  TRY_ASSIGN(const std::string mount, find_mount());
-  return mount + "/sandboxd";
+Result<std::string> root_path(const std::string& configured) {
+  if (configured.empty()) {
+    TRY_ASSIGN(const std::string mount, find_mount());
+    return mount + "/sandboxd";
+  }
+  if (is_canonical_path(configured)) return configured;
+  return sys_error_code(EINVAL, "cgroup_root {} (expected an absolute canonical path)", quoted(configured));
 }
 
 }  // namespace
@@ -93,18 +95,19 @@ Result<std::string> find_mount() {
 }
 
 Result<Cgroup> open_root(const std::string& configured, const std::string& name) {
-  std::string path = configured;
-  if (path.empty()) {
-    TRY_ASSIGN(path, default_root());
-  } else if (!is_canonical_path(path)) {
-    return sys_error_code(EINVAL, "cgroup_root {} (expected an absolute canonical path)", quoted(path));
-  }
+  TRY_ASSIGN(const std::string path, root_path(configured));
   if (::mkdir(path.c_str(), 0755) < 0 && errno != EEXIST) return sys_error("mkdir cgroup {}", quoted(path));
   TRY_ASSIGN(const UniqueFd top, open_directory(AT_FDCWD, path.c_str()));
   TRY(check_cgroup2(top.get(), path));
   TRY(check_root_owned(top.get(), path));
   TRY_ASSIGN(UniqueFd root, ensure_directory(top.get(), name));
   return Cgroup(std::move(root));
+}
+
+Status remove_root(const std::string& configured, const std::string& name) {
+  TRY_ASSIGN(const std::string path, root_path(configured));
+  if (::rmdir((path + "/" + name).c_str()) < 0 && errno != ENOENT) return sys_error("rmdir cgroup {}", quoted(path + "/" + name));
+  return {};
 }
 
 Result<Cgroup> create_exclusive(const Cgroup& parent, const std::string& name) {

@@ -29,9 +29,11 @@ class Cgroup {
 };
 
 // The directory that holds all jails of one daemon, made if it is not there. `configured` is an absolute path of a cgroup2
-// directory, or empty: then "sandboxd" below this process's own cgroup where systemd has delegated it, else below the
-// cgroup2 mount. `name` is the daemon's own part ("slice-1879048192").
+// directory (a subtree that systemd has delegated, say), or empty: then "sandboxd" below the cgroup2 mount. `name` is the daemon's own part ("slice-1879048192").
 Result<Cgroup> open_root(const std::string& configured, const std::string& name);
+
+// The daemon's own part, at its end; EBUSY while a jail is in it. The directory above it stays (others may share it).
+Status remove_root(const std::string& configured, const std::string& name);
 
 // EEXIST when the number is in use.
 Result<Cgroup> create_exclusive(const Cgroup& parent, const std::string& name);

@@ -371,6 +371,8 @@ Status refuse(int connection, std::uint64_t id, const StepError& failed) {
 
 }  // namespace
 
+std::string slice_name(std::uint32_t slice_first) { return fmt::format("slice-{}", slice_first); }
+
 std::string cgroup_name(std::uint32_t number) { return fmt::format("jail-{}", number); }
 
 void launch_child(const Host& host, int connection, const wire::Message& request) {

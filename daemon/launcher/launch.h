@@ -29,6 +29,7 @@ struct Host {
 inline constexpr std::uint64_t kLaunchTimeUsec = 20'000'000;
 
 [[nodiscard]] std::string cgroup_name(std::uint32_t number);
+[[nodiscard]] std::string slice_name(std::uint32_t slice_first);  // the directory of one daemon's jails
 
 // Never returns. Exit status 0 when an answer was sent.
 [[noreturn]] void launch_child(const Host& host, int connection, const wire::Message& request);

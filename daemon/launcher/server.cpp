@@ -212,6 +212,8 @@ void Server::end_all_jails() {
     } while (!removed.ok() && monotonic_usec() < deadline);
     if (!removed.ok()) log(removed.error().message());
   }
+  const Status removed = cgroups::remove_root(parts_.profiles.set.config.cgroup_root, slice_name(parts_.slice_first));
+  if (!removed.ok()) log(removed.error().message());
 }
 
 Status Server::run() {
