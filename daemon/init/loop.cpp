@@ -1,6 +1,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include <linux/prctl.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -83,6 +84,8 @@ void read_sync(State& state) {
   if (got == -EINTR) return;
   if (got != sizeof record || record.what != wire::Sync::kGo || state.job_sync < 0) end_jail();
   sys::raw(SYS_close, wire::kInitSyncFd);
+  // Up to here the jail dies with its launcher; from here on it outlives one that is restarted.
+  if (sys::raw(SYS_prctl, PR_SET_PDEATHSIG, 0L, 0L, 0L, 0L) < 0) end_jail();
   state.released = true;
   if (state.plan.wall_time != 0) state.deadline_nsec = now_nsec() + state.plan.wall_time * 1000;
   const wire::SyncRecord go{wire::Sync::kGo, 0, 0};
