@@ -4,9 +4,11 @@
 #include <cerrno>
 
 #include <fcntl.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/ids.h"
@@ -37,6 +39,17 @@ Result<Client> claim_client(const std::string& socket, const wire::JailPlan& pla
     client.fds.pop_back();
   }
   return client;
+}
+
+// Neither call can fail for a process with CAP_SETUID and CAP_SETGID; they return the former id, not an error (setfsuid(2)).
+AsFileUser::AsFileUser(std::uint32_t uid, std::uint32_t gid) {
+  ::setfsgid(gid);
+  ::setfsuid(uid);
+}
+
+AsFileUser::~AsFileUser() {
+  ::setfsuid(::geteuid());
+  ::setfsgid(::getegid());
 }
 
 Status check_ids(const wire::JailPlan& plan, const Client& client, const wire::Config& config) {

@@ -20,6 +20,16 @@ struct Client {
 
 // EACCES for a token that nobody holds. The ids are the kernel's, through the broker; never the plan's.
 Result<Client> claim_client(const std::string& socket, const wire::JailPlan& plan);
+// While it lives, files are looked up as the client (setfsuid(2)): what a directory refuses to its owner's caller, it refuses
+// to us, and a private one opens.
+class AsFileUser {
+ public:
+  AsFileUser(std::uint32_t uid, std::uint32_t gid);
+  ~AsFileUser();
+  AsFileUser(const AsFileUser&) = delete;
+  AsFileUser& operator=(const AsFileUser&) = delete;
+};
+
 // Whose files may be mapped: no id of the pool, none below UID_MIN unless an admin lists it, 0 only from broker-admin.sock;
 // and the plan may show the job no other ids than its own (or 0).
 Status check_ids(const wire::JailPlan& plan, const Client& client, const wire::Config& config);

@@ -209,6 +209,7 @@ Step Launch::collect_root() {
   bool directory = false;
   STEP("root", check_bind_source(client_.fds[plan_.root_fd].get(), directory));
   if (!directory) return StepError{"root", sys_error_code(ENOTDIR, "the root is no directory"), true};
+  const AsFileUser reader(client_.who.uid, client_.who.gid);
   auto entries = collect_root_entries(client_.fds[plan_.root_fd].get(), file_owner_.get(), false);
   STEP("root", entries);
   root_entries_ = std::move(entries).value();

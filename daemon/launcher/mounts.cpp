@@ -86,8 +86,8 @@ Result<UniqueFd> make_directory(int root, const std::string& path, unsigned mode
     if (end == std::string::npos) end = path.size();
     const std::string part = path.substr(start, end - start);
     if (::mkdirat(at.get(), part.c_str(), end == path.size() ? mode : 0755) < 0 && errno != EEXIST) {
-      if (errno == EROFS || errno == EACCES) {
-        return sys_error("mkdir {}: it lies below a read-only part of the jail's root; choose a target that exists", quoted(path));
+      if (errno == EROFS || errno == EACCES || errno == EOVERFLOW) {
+        return sys_error("mkdir {}: it lies in a mount that is not ours to change; choose a target that exists", quoted(path));
       }
       return sys_error("mkdir {}", quoted(path));
     }

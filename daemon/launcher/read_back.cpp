@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/path.h"
 #include "base/proc_status.h"
 #include "base/text.h"
 #include "daemon/launcher/namespaces.h"
@@ -53,6 +54,20 @@ Status add_process(wire::Readback& out, int process) {
   return {};
 }
 
+// mountinfo writes space, tab, newline and backslash as \ooo.
+std::string unescape_octal(const std::string& text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+      i += 3;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
 // mountinfo (proc(5)): field 5 is the mount point, 6 its options, then optional fields up to "-", then the type.
 Status add_mounts(wire::Readback& out, int process) {
   TRY_ASSIGN(const std::string text, read_file(process, "mountinfo"));
@@ -65,7 +80,7 @@ Status add_mounts(wire::Readback& out, int process) {
     bool shared = false;
     while (words >> word && word != "-") shared = true;
     words >> type;
-    add(out, "mount:" + point, options + " " + type + (shared ? " propagates" : ""));
+    add(out, "mount:" + unescape_octal(point), options + " " + type + (shared ? " propagates" : ""));
   }
   return {};
 }
@@ -94,6 +109,18 @@ class Comparison {
       if (all.find(fmt::format(",{},", option)) == std::string::npos) differ("mount:" + point, found->second, option);
     }
     if (found->second.ends_with(" propagates")) differ("mount:" + point, found->second, "private");
+  }
+  // Of every mount, the ones that nobody named too (what lies below a bind).
+  void want_all_mounts(const std::vector<std::string>& writable) {
+    for (const auto& [name, value] : facts_) {
+      if (!name.starts_with("mount:")) continue;
+      const std::string point = name.substr(6);
+      want_mount(point, {"nosuid"});
+      const bool device_tmpfs = is_beneath(point, "/dev") || (is_beneath(point, "/proc") && value.ends_with(" tmpfs"));
+      if (!device_tmpfs) want_mount(point, {"nodev"});
+      const auto covers = [&](const std::string& top) { return is_beneath(point, top); };
+      if (std::ranges::none_of(writable, covers) && point != "/proc" && point != "/dev/pts") want_mount(point, {"ro"});
+    }
   }
   [[nodiscard]] Status result() const { return difference_.empty() ? Status() : Status(sys_error_code(EPERM, "{}", difference_)); }
 
@@ -135,8 +162,18 @@ void compare_mounts(Comparison& compare, const wire::JailPlan& plan) {
   compare.want_mount("/sys/fs/cgroup", {"ro", "nosuid", "nodev", "noexec"});
   if (plan.root == wire::RootKind::kUsr) compare.want_mount("/usr", {"ro", "nosuid", "nodev"});
   if (plan.proc == wire::ProcKind::kFull) compare.want_mount("/proc/sys", {"ro"});
-  for (const wire::Tmpfs& row : plan.tmpfs) compare.want_mount(row.path, {"rw", "nosuid", "nodev"});
-  for (const wire::Bind& bind : plan.binds) compare.want_mount(bind.target, {bind.access == wire::Access::kRw ? "rw" : "ro", "nosuid", "nodev"});
+  std::vector<std::string> writable;
+  for (const wire::Tmpfs& row : plan.tmpfs) {
+    compare.want_mount(row.path, {"rw", "nosuid", "nodev"});
+    writable.push_back(row.path);
+  }
+  for (const wire::Bind& bind : plan.binds) {
+    const bool rw = bind.access == wire::Access::kRw;
+    if (!rw) compare.want_mount(bind.target, {"ro", "nosuid", "nodev"});
+    if (rw) writable.push_back(bind.target);
+    if (rw) compare.want_mount(bind.target, {"nosuid", "nodev"});
+  }
+  compare.want_all_mounts(writable);
 }
 
 Result<std::string> cgroup_of(int process) {

@@ -125,8 +125,8 @@ constexpr std::array kMasks = {MaskRow{"sys", Mask::kLocked},      MaskRow{"bus"
 bool is_reserved_name(const std::string& name) { return std::ranges::find(kReserved, name) != kReserved.end(); }
 
 Result<std::vector<RootEntry>> collect_root_entries(int directory, int user_namespace, bool whole_host) {
-  UniqueFd fd(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) return sys_error("open root directory");
+  UniqueFd fd(::fcntl(directory, F_DUPFD_CLOEXEC, 0));
+  if (!fd) return sys_error("dup root directory");
   const std::unique_ptr<DIR, CloseDir> stream(::fdopendir(fd.get()));
   if (!stream) return sys_error("read root directory");
   static_cast<void>(fd.release());
