@@ -9,35 +9,29 @@
 namespace sandboxd::filters {
 namespace {
 
-// Where a list of calls stands.
-struct Place {
-  std::string_view file;
-  int line;
-};
-
-Error unknown_call(const Place& place, const NamedCall& call) {
+Error unknown_call(std::string_view file, const NamedCall& call) {
   const std::vector<SyscallNumber> all = all_syscalls(Arch::kX86_64);
   std::vector<std::string_view> names;
   for (const SyscallNumber& known : all) names.push_back(known.name);
   const std::string_view near = nearest(call.name, names);
   const std::string hint = near.empty() ? "expected a name from syscalls(2)" : fmt::format("did you mean '{}'?", near);
-  return make_error("{} line {}, at '{}': unknown system call {}; {}", sandboxd::quoted(place.file), place.line, call.path,
+  return make_error("{} line {}, at '{}': unknown system call {}; {}", sandboxd::quoted(file), call.line, call.path,
                     sandboxd::quoted(call.name), hint);
 }
 
-Error missing_on(const Place& place, const NamedCall& call, Arch arch) {
+Error missing_on(std::string_view file, const NamedCall& call, Arch arch) {
   const Arch other = arch == Arch::kX86_64 ? Arch::kAarch64 : Arch::kX86_64;
   return make_error("{} line {}, at '{}': {} has no system call {}; give the rule \"architectures\": [\"{}\"], or list it "
                     "under '{}' in its group",
-                    sandboxd::quoted(place.file), place.line, call.path, to_text(arch), sandboxd::quoted(call.name), to_text(other),
+                    sandboxd::quoted(file), call.line, call.path, to_text(arch), sandboxd::quoted(call.name), to_text(other),
                     to_text(other));
 }
 
-Status check_calls(const Place& place, const std::vector<NamedCall>& calls) {
+Status check_calls(std::string_view file, const std::vector<NamedCall>& calls) {
   for (const NamedCall& call : calls) {
-    if (!is_syscall_name(call.name)) return unknown_call(place, call);
+    if (!is_syscall_name(call.name)) return unknown_call(file, call);
     for (const Arch arch : kArchs) {
-      if ((call.archs & arch_bit(arch)) != 0 && !syscall_number(arch, call.name)) return missing_on(place, call, arch);
+      if ((call.archs & arch_bit(arch)) != 0 && !syscall_number(arch, call.name)) return missing_on(file, call, arch);
     }
   }
   return {};
@@ -48,8 +42,8 @@ bool is_final(const Rule& rule) { return rule.when.empty(); }
 }  // namespace
 
 Status check_names(const Filter& filter) {
-  for (const GroupCalls& group : filter.groups) TRY(check_calls({group.file, group.line}, group.calls));
-  for (const Rule& rule : filter.rules) TRY(check_calls({rule.file, rule.line}, rule.calls));
+  for (const GroupCalls& group : filter.groups) TRY(check_calls(group.file, group.calls));
+  for (const Rule& rule : filter.rules) TRY(check_calls(rule.file, rule.calls));
   return {};
 }
 

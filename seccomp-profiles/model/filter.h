@@ -69,6 +69,7 @@ struct NamedCall {
   std::uint8_t archs = kAllArchs;
   std::string group{};
   std::string path{};  // where it is named, for messages
+  int line = 0;
 };
 
 struct Rule {
@@ -85,7 +86,6 @@ struct Rule {
 // A group's calls, kept so that its names are checked even where no rule uses it.
 struct GroupCalls {
   std::string file{};
-  int line = 0;
   std::vector<NamedCall> calls{};
 };
 

@@ -145,7 +145,7 @@ class FilterLoader {
       TRY(add_members(at, "x86_64", arch_bit(Arch::kX86_64), group_name, group.calls));
       TRY(add_members(at, "aarch64", arch_bit(Arch::kAarch64), group_name, group.calls));
       if (group.calls.empty()) return at.error("has no system call; list them under 'syscalls'");
-      filter_.groups.push_back({name, at.line(), group.calls});
+      filter_.groups.push_back({name, group.calls});
       groups_.emplace(group_name, std::move(group));
     }
     return {};
@@ -163,7 +163,7 @@ class FilterLoader {
   // One name of a list: a system call, or a group that is defined above it.
   Status add_call(const Cursor& item, std::uint8_t archs, const std::string& group_name, std::vector<NamedCall>& calls) {
     TRY_ASSIGN(const std::string name, item.filled_text());
-    if (!name.starts_with('@')) return add_named(item, {name, archs, group_name, item.path()}, calls);
+    if (!name.starts_with('@')) return add_named(item, {name, archs, group_name, item.path(), item.line()}, calls);
     const auto group = groups_.find(name);
     if (group == groups_.end()) {
       std::vector<std::string_view> known;
@@ -176,6 +176,7 @@ class FilterLoader {
       call.archs &= archs;
       call.group = group_name.empty() ? name : group_name;
       call.path = item.path();
+      call.line = item.line();
       if (call.archs != 0) TRY(add_named(item, std::move(call), calls));
     }
     return {};

@@ -1,0 +1,172 @@
+// The profile format: keys, inheritance, and mistakes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "seccomp-profiles/model/profile.h"
+
+namespace sandboxd::filters {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// Files by name, lowest first.
+ProfileSource source_of(std::map<std::string, std::vector<std::string>> files) {
+  return [files = std::move(files)](std::string_view name) -> Result<std::vector<SourceText>> {
+    std::vector<SourceText> found;
+    const auto texts = files.find(std::string(name));
+    if (texts == files.end()) return found;
+    for (std::size_t i = 0; i < texts->second.size(); ++i) found.push_back({fmt::format("/{}/{}.json", i, name), texts->second[i]});
+    return found;
+  };
+}
+
+const std::string kWhole = R"({"name":"p","description":"d","filter":"default","roots":["usr"],"networks":["none"],"workspace":["ro"],
+"binds":[],"proc":"full","unix_sockets":"none","user_root":true,"tmpfs":[{"path":"/tmp","size":"1M","inodes":10}],"tmpfs_free":false,
+"etc":["ssl/certs"],"env":{"PATH":"/bin"},
+"limits":{"wall_time":"90s","nofile":10,"file_size_max":"infinity","pids_max":5,"scratch_max":"2M","inodes_max":20}})";
+
+// kWhole with the first `from` replaced.
+std::string changed(const std::string& from, const std::string& to) {
+  std::string text = kWhole;
+  const std::size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+std::string fault_of(const std::string& text) {
+  const Result<Profile> profile = load_profile("p", source_of({{"p", {text}}}));
+  return profile.ok() ? "" : profile.error().message();
+}
+
+TEST(ProfileFormat, ReadsEveryKey) {
+  const Result<Profile> profile = load_profile("p", source_of({{"p", {kWhole}}}));
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  EXPECT_EQ(profile->filter, "default");
+  EXPECT_THAT(profile->roots, ElementsAre("usr"));
+  EXPECT_THAT(profile->binds, testing::IsEmpty());
+  EXPECT_EQ(profile->proc, "full");
+  EXPECT_EQ(profile->unix_sockets, "none");
+  EXPECT_TRUE(profile->user_root);
+  EXPECT_FALSE(profile->tmpfs_free);
+  EXPECT_THAT(profile->tmpfs, ElementsAre(ProfileTmpfs{"/tmp", 1U << 20, 10, 01777}));
+  EXPECT_THAT(profile->etc, ElementsAre("ssl/certs"));
+  EXPECT_EQ(profile->env.at("PATH"), "/bin");
+  EXPECT_EQ(profile->limits, (ProfileLimits{90'000'000, 10, 0, 5, 2U << 20, 20}));
+}
+
+struct Mistake {
+  std::string name;
+  std::string text;
+  std::vector<std::string> message;
+};
+void PrintTo(const Mistake& mistake, std::ostream* out) { *out << mistake.name; }
+class ProfileMistake : public testing::TestWithParam<Mistake> {};
+
+TEST_P(ProfileMistake, IsToldWithItsPlaceAndRemedy) {
+  const std::string message = fault_of(GetParam().text);
+  EXPECT_THAT(message, HasSubstr("'/0/p.json' line "));
+  for (const std::string& part : GetParam().message) EXPECT_THAT(message, HasSubstr(part));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ProfileMistake,
+    testing::Values(
+        Mistake{"UnknownKey", changed("\"binds\"", "\"bind\""), {"line 2", "unknown key 'bind'", "did you mean 'binds'"}},
+        Mistake{"MissingKey", changed("\"proc\":\"full\",", ""), {"key 'proc' is missing", "\"inherits\""}},
+        Mistake{"UnknownWord", changed("\"usr\"", "\"user\""), {"'roots[0]'", "is 'user'", "one of usr, directory, host"}},
+        Mistake{"WordTwice", changed("[\"usr\"]", "[\"usr\",\"usr\"]"), {"'roots[1]'", "listed twice"}},
+        Mistake{"NoRoot", changed("[\"usr\"]", "[]"), {"'roots'", "is empty"}},
+        Mistake{"NoNetwork", changed("[\"none\"]", "[]"), {"'networks'", "is empty"}},
+        Mistake{"WrongType", changed("\"user_root\":true", "\"user_root\":\"yes\""), {"'user_root'", "is 'yes'", "true or false"}},
+        Mistake{"NumberAsText", changed("\"nofile\":10", "\"nofile\":\"10\""), {"'limits.nofile'", "is '10'", "an integer"}},
+        Mistake{"Fraction", changed("\"nofile\":10", "\"nofile\":10.0"), {"'limits.nofile'", "is 10.0"}},
+        Mistake{"Negative", changed("\"nofile\":10", "\"nofile\":-1"), {"'limits.nofile'", "is -1"}},
+        Mistake{"Zero", changed("\"pids_max\":5", "\"pids_max\":0"), {"'limits.pids_max'", "from 1"}},
+        Mistake{"ZeroTime", changed("\"90s\"", "0"), {"'limits.wall_time'", "\"infinity\""}},
+        Mistake{"WrongTime", changed("\"90s\"", "\"90 s\""), {"'limits.wall_time'", "is '90 s'", "'5min'"}},
+        Mistake{"WrongSize", changed("\"1M\"", "\"1MB\""), {"'tmpfs[0].size'", "is '1MB'", "'512M'"}},
+        Mistake{"InfiniteScratch", changed("\"2M\"", "\"infinity\""), {"'limits.scratch_max'"}},
+        Mistake{"MissingLimit", changed("\"nofile\":10,", ""), {"limit 'nofile' is missing"}},
+        Mistake{"TmpfsOverScratch", changed("\"1M\"", "\"3M\""), {"more than limits.scratch_max"}},
+        Mistake{"TmpfsOverInodes", changed("\"inodes\":10", "\"inodes\":21"), {"more than limits.inodes_max"}},
+        Mistake{"TmpfsPath", changed("\"/tmp\"", "\"/tmp/../etc\""), {"'tmpfs[0].path'", "without '.', '..'"}},
+        Mistake{"TmpfsOnRoot", changed("\"/tmp\"", "\"/\""), {"'tmpfs[0].path'"}},
+        Mistake{"TmpfsMode", changed("\"inodes\":10", "\"inodes\":10,\"mode\":\"4777\""), {"'tmpfs[0].mode'", "octal"}},
+        Mistake{"EtcPath", changed("\"ssl/certs\"", "\"../root\""), {"'etc[0]'", "a name below /etc"}},
+        Mistake{"EtcAbsolute", changed("\"ssl/certs\"", "\"/etc/ssl\""), {"'etc[0]'"}},
+        Mistake{"EtcShadow", changed("\"ssl/certs\"", "\"shadow\""), {"'etc[0]'", "'shadow'"}},
+        Mistake{"EnvName", changed("\"PATH\"", "\"A=B\""), {"'env.A=B'", "no variable's name"}},
+        Mistake{"EnvNul", changed("\"/bin\"", "\"/bin\\u0000\""), {"'env.PATH'", "without NUL"}},
+        Mistake{"WrongName", changed("\"name\":\"p\"", "\"name\":\"q\""), {"'name'", "expected 'p'"}},
+        Mistake{"FilterPath", changed("\"filter\":\"default\"", "\"filter\":\"../x\""), {"'filter'", "without '.json'"}},
+        Mistake{"InheritsNothing", changed("\"filter\"", "\"inherits\":\"nothere\",\"filter\""), {"'inherits'", "a profile that exists"}},
+        Mistake{"InheritsItself", changed("\"filter\"", "\"inherits\":\"p\",\"filter\""), {"'inherits'", "overrides no file"}}),
+    [](const auto& mistake) { return mistake.param.name; });
+
+TEST(ProfileInheritance, ReplacesKeyByKey) {
+  const std::string child = R"({"name":"c","description":"child","inherits":"p","proc":"pid","etc":[],
+    "env":{"LANG":"C"},"limits":{"nofile":9,"wall_time":"infinity"}})";
+  const Result<Profile> profile = load_profile("c", source_of({{"p", {kWhole}}, {"c", {child}}}));
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  EXPECT_EQ(profile->name, "c");
+  EXPECT_EQ(profile->description, "child");
+  EXPECT_EQ(profile->proc, "pid");
+  EXPECT_EQ(profile->filter, "default");
+  EXPECT_THAT(profile->etc, testing::IsEmpty());
+  EXPECT_EQ(profile->env.size(), 2U);
+  EXPECT_EQ(profile->limits, (ProfileLimits{0, 9, 0, 5, 2U << 20, 20}));
+  EXPECT_THAT(profile->lineage, ElementsAre("/0/c.json", "/0/p.json"));
+}
+
+TEST(ProfileInheritance, NullRemovesAVariable) {
+  const std::string child = R"({"name":"c","description":"child","inherits":"p","env":{"PATH":null}})";
+  const Result<Profile> profile = load_profile("c", source_of({{"p", {kWhole}}, {"c", {child}}}));
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  EXPECT_TRUE(profile->env.empty());
+}
+
+TEST(ProfileInheritance, AnOverrideInheritsWhatItOverrides) {
+  const std::string override_text = R"({"name":"p","description":"ours","inherits":"p","limits":{"nofile":7}})";
+  const Result<Profile> profile = load_profile("p", source_of({{"p", {kWhole, override_text}}}));
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  EXPECT_EQ(profile->limits.nofile, 7U);
+  EXPECT_EQ(profile->limits.pids_max, 5U);
+  EXPECT_EQ(profile->file, "/1/p.json");
+}
+
+TEST(ProfileInheritance, RefusesACircle) {
+  const std::string a = R"({"name":"a","description":"d","inherits":"b"})";
+  const std::string b = R"({"name":"b","description":"d","inherits":"a"})";
+  const Result<Profile> profile = load_profile("a", source_of({{"a", {a}}, {"b", {b}}}));
+  ASSERT_FALSE(profile.ok());
+  EXPECT_THAT(profile.error().message(), HasSubstr("inherits itself"));
+}
+
+TEST(ProfileInheritance, ADescriptionIsNotInherited) {
+  const std::string child = R"({"name":"c","inherits":"p"})";
+  const Result<Profile> profile = load_profile("c", source_of({{"p", {kWhole}}, {"c", {child}}}));
+  ASSERT_FALSE(profile.ok());
+  EXPECT_THAT(profile.error().message(), HasSubstr("key 'description' is missing"));
+}
+
+TEST(ProfileInheritance, TheChildsTmpfsMustFitTheInheritedLimits) {
+  const std::string child = R"({"name":"c","description":"d","inherits":"p","tmpfs":[{"path":"/x","size":"4M","inodes":1}]})";
+  const Result<Profile> profile = load_profile("c", source_of({{"p", {kWhole}}, {"c", {child}}}));
+  ASSERT_FALSE(profile.ok());
+  EXPECT_THAT(profile.error().message(), HasSubstr("'/0/c.json'"));
+}
+
+TEST(ProfileFormat, SortsMountsByPath) {
+  const std::string text = changed(R"([{"path":"/tmp","size":"1M","inodes":10}])",
+                                   R"([{"path":"/tmp/x","size":"1M","inodes":1},{"path":"/tmp","size":"1M","inodes":1}])");
+  const Result<Profile> profile = load_profile("p", source_of({{"p", {text}}}));
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  EXPECT_EQ(profile->tmpfs[0].path, "/tmp");
+}
+
+}  // namespace
+}  // namespace sandboxd::filters
