@@ -1,6 +1,7 @@
 #include "daemon/audit/scan.h"
 
-#include <algorithm>
+#include <array>
+#include <cstring>
 #include <optional>
 #include <vector>
 
@@ -82,6 +83,16 @@ class Batch {
   std::vector<json> records_;
 };
 
+// Without the zeros at the end, of which a segment is full: block by block.
+std::size_t used_size(std::string_view bytes) {
+  static constexpr std::array<char, 4096> kZeros{};
+  std::size_t size = bytes.size();
+  while (size >= kZeros.size() && std::memcmp(bytes.data() + size - kZeros.size(), kZeros.data(), kZeros.size()) == 0) {
+    size -= kZeros.size();
+  }
+  return bytes.substr(0, size).find_last_not_of('\0') + 1;  // npos + 1 is 0
+}
+
 // A sector that did not reach the disk reads as the zeros that were there. `offset`: of `tail` in the file.
 bool has_lost_sector(std::string_view tail, std::size_t offset) {
   constexpr std::size_t kSector = 512;
@@ -117,7 +128,7 @@ Ending ending_of(std::string_view tail, std::size_t offset) {
 Scan scan_segment(std::string_view bytes, const Position& start, const RecordVisitor& visit) {
   Scan scan;
   scan.end = start;
-  const std::size_t used = bytes.find_last_not_of('\0') + 1;  // npos + 1 is 0
+  const std::size_t used = used_size(bytes);
   while (scan.end_offset < used) {
     Batch batch(bytes.substr(scan.end_offset, used - scan.end_offset), scan.end);
     scan.problem = batch.read();
