@@ -1,0 +1,222 @@
+// Whole sets from the shipped files, overridden and broken ones; and whose files they may be.
+#include "daemon/profilec/compile_set.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "daemon/wire/codec.h"
+#include "daemon/wire/run_profilec.h"
+#include "tests/unit/profilec/temp_tree.h"
+
+namespace sandboxd::profilec {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+
+const std::string kShipped = std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profiles/profiles";
+
+// Folders of profiles that exist in the test only, below the shipped one.
+SetSources with_folder(const TempTree& tree, const std::string& more = "") {
+  const std::string config = tree.write("sandboxd.json", R"({"profile_dirs":[")" + tree.path() + R"(/profiles.d"])" + more + "}");
+  std::filesystem::create_directories(tree.path() + "/profiles.d");
+  return {config, kShipped, Owner::kAnyone};
+}
+
+TEST(CompileSet, ShipsDefaultStrictAndHostNetwork) {
+  const TempTree tree;
+  const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
+  ASSERT_TRUE(set.ok()) << set.error().message();
+  ASSERT_EQ(set->profiles.size(), 3U);
+  const wire::Profile* normal = set->find("default");
+  ASSERT_NE(normal, nullptr);
+  EXPECT_EQ(normal->roots, 7U);
+  EXPECT_EQ(normal->networks, bit(wire::NetworkMode::kNone));
+  EXPECT_EQ(normal->workspace, 3U);
+  EXPECT_EQ(normal->proc, wire::ProcKind::kFull);
+  EXPECT_EQ(normal->unix_sockets, wire::UnixSockets::kNone);
+  EXPECT_EQ(normal->limits.nofile, 4096U);
+  EXPECT_EQ(normal->limits.scratch_max, 1ULL << 30);
+  EXPECT_EQ(normal->limits.wall_time, 0U);
+  EXPECT_THAT(normal->etc, Contains("ld.so.cache"));
+  const wire::Profile* strict = set->find("strict");
+  ASSERT_NE(strict, nullptr);
+  EXPECT_EQ(strict->proc, wire::ProcKind::kPid);
+  EXPECT_EQ(strict->workspace, bit(wire::Access::kRo));
+  EXPECT_EQ(strict->networks, bit(wire::NetworkMode::kNone));
+  EXPECT_EQ(strict->limits.wall_time, 60'000'000U);
+  EXPECT_NE(strict->filter, normal->filter);
+  const wire::Profile* networked = set->find("host-network");
+  ASSERT_NE(networked, nullptr);
+  EXPECT_EQ(networked->networks, 3U);
+  EXPECT_EQ(networked->filter, normal->filter);
+}
+
+TEST(CompileSet, HashesTellSetsApart) {
+  const TempTree tree;
+  const Result<wire::ProfileSet> first = compile_set(with_folder(tree));
+  const Result<wire::ProfileSet> again = compile_set(with_folder(tree));
+  ASSERT_TRUE(first.ok() && again.ok());
+  EXPECT_EQ(first->hash, again->hash);
+  EXPECT_EQ(first->hash, wire::hash_of(*first));
+  for (const wire::Profile& profile : first->profiles) EXPECT_EQ(profile.hash, wire::hash_of(profile));
+  tree.write("profiles.d/strict.json", R"({"name":"strict","description":"ours","inherits":"strict","limits":{"nofile":255}})");
+  const Result<wire::ProfileSet> other = compile_set(with_folder(tree));
+  ASSERT_TRUE(other.ok()) << other.error().message();
+  EXPECT_NE(other->hash, first->hash);
+  EXPECT_NE(other->find("strict")->hash, first->find("strict")->hash);
+  EXPECT_EQ(other->find("default")->hash, first->find("default")->hash);
+  EXPECT_EQ(other->find("strict")->limits.nofile, 255U);
+}
+
+TEST(CompileSet, TheFilterFollowsUnixSockets) {
+  const TempTree tree;
+  tree.write("profiles.d/chatty.json", R"({"name":"chatty","description":"d","inherits":"default","unix_sockets":"any"})");
+  const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
+  ASSERT_TRUE(set.ok()) << set.error().message();
+  EXPECT_NE(set->find("chatty")->filter, set->find("default")->filter);
+  EXPECT_EQ(set->find("chatty")->unix_sockets, wire::UnixSockets::kAny);
+}
+
+TEST(CompileSet, AFilterBesideOverridesTheShippedOne) {
+  const TempTree tree;
+  tree.write("profiles.d/tiny.json", R"({"name":"tiny","description":"d","inherits":"strict","filter":"tiny"})");
+  tree.write("filters.d/tiny.json", R"({"name":"tiny","description":"d","default":{"action":"errno","errno":"ENOSYS","why":"w"},
+    "foreign_abi":{"action":"kill_process","why":"w"},"rules":[{"include":"groups"},{"syscalls":["@default"],"action":"allow","why":"w"}]})");
+  const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
+  ASSERT_TRUE(set.ok()) << set.error().message();
+  EXPECT_LT(set->find("tiny")->filter.size(), set->find("strict")->filter.size());
+}
+
+TEST(CompileSet, OneWrongFileRefusesAll) {
+  const TempTree tree;
+  tree.write("profiles.d/broken.json", R"({"name":"broken","description":"d","inherits":"default","filtre":"x"})");
+  const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
+  ASSERT_FALSE(set.ok());
+  EXPECT_THAT(set.error().message(), HasSubstr("profiles.d/broken.json' line 1, at '.': unknown key 'filtre'; did you mean 'filter'?"));
+}
+
+TEST(CompileSet, AFilterThatIsMissingIsNamed) {
+  const TempTree tree;
+  tree.write("profiles.d/lost.json", R"({"name":"lost","description":"d","inherits":"default","filter":"nothere"})");
+  const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
+  ASSERT_FALSE(set.ok());
+  EXPECT_THAT(set.error().message(), HasSubstr("profile 'lost': filter 'nothere': no filter file 'nothere.json' in "));
+}
+
+TEST(CompileSet, TheDefaultProfileMustExist) {
+  const TempTree tree;
+  const Result<wire::ProfileSet> set = compile_set(with_folder(tree, R"(,"default_profile":"nothere")"));
+  ASSERT_FALSE(set.ok());
+  EXPECT_THAT(set.error().message(), HasSubstr("default_profile is 'nothere'"));
+}
+
+TEST(CompileSet, AFolderThatIsNamedMustExist) {
+  const TempTree tree;
+  const SetSources sources{tree.write("sandboxd.json", R"({"profile_dirs":["/nonexistent/profiles"]})"), kShipped, Owner::kAnyone};
+  const Result<wire::ProfileSet> set = compile_set(sources);
+  ASSERT_FALSE(set.ok());
+  EXPECT_EQ(set.error().code, ENOENT);
+}
+
+TEST(CompileSet, AConfigurationThatIsNamedMustExist) {
+  const TempTree tree;
+  const Result<wire::ProfileSet> set = compile_set({tree.path() + "/none.json", kShipped, Owner::kAnyone});
+  ASSERT_FALSE(set.ok());
+  EXPECT_EQ(set.error().code, ENOENT);
+}
+
+TEST(CompileSet, SurvivesTheWire) {
+  const TempTree tree;
+  const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
+  ASSERT_TRUE(set.ok());
+  wire::ProfileSet copy;
+  ASSERT_TRUE(wire::decode(wire::encode(*set), copy));
+  EXPECT_EQ(copy, *set);
+}
+
+// A file that is not root's: the caller's own, or, for root, somebody's.
+void give_away(const std::string& path) {
+  if (::geteuid() != 0) return;
+  ASSERT_EQ(::chown(path.c_str(), 12345, 12345), 0);
+}
+
+TEST(OwnerCheck, RefusesAFileThatIsNotRoots) {
+  const TempTree tree;
+  const std::string file = tree.write("x.json", "{}");
+  give_away(file);
+  const Result<std::string> text = read_checked_file(file, Owner::kRoot);
+  ASSERT_FALSE(text.ok());
+  EXPECT_EQ(text.error().code, EPERM);
+  EXPECT_THAT(text.error().message(), HasSubstr("must be owned by root"));
+  EXPECT_TRUE(::geteuid() != 0 || read_checked_file(file, Owner::kAnyone).ok());
+}
+
+TEST(OwnerCheck, RefusesAFolderOnTheWayThatIsNotRoots) {
+  const TempTree tree;
+  const std::string file = tree.write("a/b/x.json", "{}");
+  give_away(tree.path() + "/a");
+  const Result<std::string> text = read_checked_file(file, Owner::kRoot);
+  ASSERT_FALSE(text.ok());
+  EXPECT_THAT(text.error().message(), HasSubstr("must be owned by root"));
+}
+
+TEST(OwnerCheck, RefusesWhatOthersCanWrite) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root: only root's files come this far";
+  const TempTree tree;
+  const std::string file = tree.write("x.json", "{}");
+  ASSERT_TRUE(read_checked_file(file, Owner::kRoot).ok());
+  ASSERT_EQ(::chmod(file.c_str(), 0664), 0);
+  EXPECT_FALSE(read_checked_file(file, Owner::kRoot).ok());
+  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+  ASSERT_EQ(::chmod(tree.path().c_str(), 0777), 0);
+  EXPECT_FALSE(read_checked_file(file, Owner::kRoot).ok());
+}
+
+TEST(OwnerCheck, RefusesSymbolicLinks) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root: only root's files come this far";
+  const TempTree tree;
+  const std::string file = tree.write("real/x.json", "{}");
+  ASSERT_EQ(::symlink("real", (tree.path() + "/link").c_str()), 0);
+  ASSERT_EQ(::symlink("x.json", (tree.path() + "/real/y.json").c_str()), 0);
+  ASSERT_TRUE(read_checked_file(file, Owner::kRoot).ok());
+  EXPECT_FALSE(read_checked_file(tree.path() + "/link/x.json", Owner::kRoot).ok());
+  EXPECT_FALSE(read_checked_file(tree.path() + "/real/y.json", Owner::kRoot).ok());
+}
+
+TEST(OwnerCheck, RefusesAProfileOfASetThatIsNotRoots) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root: only root's files come this far";
+  const TempTree tree;
+  SetSources sources = with_folder(tree);
+  std::filesystem::copy(kShipped, tree.path() + "/profiles");
+  std::filesystem::copy(std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profiles/filters", tree.path() + "/filters");
+  sources.shipped_profiles = tree.path() + "/profiles";
+  sources.owner = Owner::kRoot;
+  ASSERT_TRUE(compile_set(sources).ok()) << compile_set(sources).error().message();
+  give_away(tree.path() + "/filters/groups.json");
+  EXPECT_THAT(compile_set(sources).error().message(), HasSubstr("groups.json' must be owned by root"));
+}
+
+TEST(SourceFiles, AFifoDoesNotHoldTheStart) {
+  const TempTree tree;
+  SetSources sources = with_folder(tree);
+  ASSERT_EQ(::mkfifo((tree.path() + "/profiles.d/pipe.json").c_str(), 0644), 0);
+  const Result<wire::ProfileSet> set = compile_set(sources);
+  ASSERT_FALSE(set.ok());
+  EXPECT_THAT(set.error().message(), HasSubstr("is no regular file"));
+}
+
+TEST(SourceFiles, FiltersLieBesideProfiles) {
+  EXPECT_EQ(filters_beside("/usr/share/sandboxd/profiles"), "/usr/share/sandboxd/filters");
+  EXPECT_EQ(filters_beside("/etc/sandboxd/profiles.d"), "/etc/sandboxd/filters.d");
+  EXPECT_EQ(filters_beside("/profiles/mine"), "/profiles/mine/filters");
+}
+
+}  // namespace
+}  // namespace sandboxd::profilec
