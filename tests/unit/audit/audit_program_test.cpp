@@ -20,6 +20,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/ids.h"
 #include "base/proc_status.h"
 #include "base/socket.h"
@@ -137,9 +138,8 @@ class AuditProgram : public ::testing::Test {
     const UniqueFd segments(::open((directory() + "/seg").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     const Result<std::vector<std::uint64_t>> firsts = list_segments(segments.get());
     for (const std::uint64_t first : *firsts) {
-      std::ifstream file(directory() + "/seg/" + segment_name(first), std::ios::binary);
-      const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-      position = scan_segment(bytes, position, [&](std::uint64_t index, const nlohmann::json& record) { all[index] = record; }).end;
+      const Result<std::string> bytes = read_file(segments.get(), segment_name(first), kMaxSegment);
+      position = scan_segment(*bytes, position, [&](std::uint64_t index, const nlohmann::json& record) { all[index] = record; }).end;
     }
     return all;
   }
