@@ -105,6 +105,12 @@ Status VarlinkServer::listen(UniqueFd socket, bool admin) {
                                    on_io<Listener, &Listener::ready>, listener.get());
   if (code < 0) return sys_error_code(-code, "watch listening socket");
   listener->io.reset(source);
+  // Made now: it takes a descriptor, and is for the moment when there is none.
+  const int timer = sd_event_add_time_relative(loop_.get(), &source, CLOCK_MONOTONIC, 0, 0,
+                                               on_time<Listener, &Listener::go_on>, listener.get());
+  if (timer < 0) return sys_error_code(-timer, "add timer of listening socket");
+  listener->pause.reset(source);
+  sd_event_source_set_enabled(source, SD_EVENT_OFF);
   listeners_.push_back(std::move(listener));
   return {};
 }
@@ -120,11 +126,8 @@ void VarlinkServer::accept_some(Listener& listener) {
     if (errno == EINTR || errno == ECONNABORTED) continue;
     // EMFILE and the like: the connection stays in the backlog, and asking again at once would be a busy loop.
     warn(sys_error("accept connection").message());
-    sd_event_source* source = nullptr;
-    const int code = sd_event_add_time_relative(loop_.get(), &source, CLOCK_MONOTONIC, kAcceptPauseUsec, 0,
-                                                on_time<Listener, &Listener::go_on>, &listener);
-    if (code < 0) return;
-    listener.pause.reset(source);
+    if (sd_event_source_set_time_relative(listener.pause.get(), kAcceptPauseUsec) < 0) return;
+    sd_event_source_set_enabled(listener.pause.get(), SD_EVENT_ONESHOT);
     sd_event_source_set_enabled(listener.io.get(), SD_EVENT_OFF);
     return;
   }

@@ -1,0 +1,132 @@
+#include "fake_supervisor.h"
+
+#include <algorithm>
+
+#include <fmt/core.h>
+
+namespace sandboxd::test {
+
+using jails::Client;
+using jails::Failure;
+using jails::NotFound;
+
+void FakeSupervisor::start(const std::string& jail, std::vector<UniqueFd> fds) {
+  Jail& found = jails.at(jail);
+  found.info.state = "running";
+  found.observer.started(found.info, std::move(fds));
+}
+
+void FakeSupervisor::output(const std::string& jail, int stream, std::string_view bytes) {
+  jails.at(jail).observer.output(stream, bytes);
+}
+
+void FakeSupervisor::exit(const std::string& jail, int code) {
+  Jail& found = jails.at(jail);
+  found.info.state = "ended";
+  found.info.report = protocol::JobReport{.jail = jail, .profile = "default", .exit_code = code};
+  if (found.observer.report) std::exchange(found.observer, {}).report(*found.info.report);
+  for (const ReportDone& done : std::exchange(found.waits, {})) done(*found.info.report);
+}
+
+void FakeSupervisor::happen(const jails::Event& event) {
+  past.push_back(event);
+  const auto listeners = listeners_;  // one of them may end itself
+  for (const auto& [id, listener] : listeners) listener(event);
+}
+
+FakeSupervisor::Jail* FakeSupervisor::find(const Client& client, const std::string& name) {
+  for (auto& [id, jail] : jails) {
+    if ((id == name || jail.info.name == name) && (client.admin || jail.info.uid == client.uid)) return &jail;
+  }
+  return nullptr;
+}
+
+auto FakeSupervisor::run(const Client& client, const protocol::JobSpec& spec, jails::RunObserver observer)
+    -> OrFailure<std::string> {
+  if (fails) return *fails;
+  clients.push_back(client);
+  const std::string id = fmt::format("jail-{}", ++last_);
+  protocol::JailInfo info{
+      .jail = id, .name = spec.name.value_or(""), .profile = "default", .state = "starting", .uid = client.uid, .argv = spec.argv};
+  jails[id] = {std::move(info), spec, std::move(observer), client.connection};
+  return id;
+}
+
+auto FakeSupervisor::explain(const Client&, const protocol::JobSpec& spec) -> OrFailure<std::string> {
+  if (fails) return *fails;
+  return fmt::format(R"({{"arguments":{}}})", spec.argv.size());
+}
+
+auto FakeSupervisor::list(const Client& client) -> OrFailure<std::vector<protocol::JailInfo>> {
+  if (fails) return *fails;
+  std::vector<protocol::JailInfo> mine;
+  for (const auto& [id, jail] : jails) {
+    if (client.admin || jail.info.uid == client.uid) mine.push_back(jail.info);
+  }
+  return mine;
+}
+
+void FakeSupervisor::inspect(const Client& client, const std::string& jail,
+                             std::function<void(OrFailure<protocol::JailInfo>)> done) {
+  const Jail* found = find(client, jail);
+  if (found == nullptr) return done(Failure(NotFound{"jail", jail}));
+  protocol::JailInfo info = found->info;
+  info.in_force = {{"NoNewPrivs", "1"}};
+  done(std::move(info));
+}
+
+void FakeSupervisor::wait(const Client& client, const std::string& jail, ReportDone done) {
+  ++waits_asked;
+  Jail* found = find(client, jail);
+  if (found == nullptr) return done(Failure(NotFound{"jail", jail}));
+  if (found->info.report) return done(*found->info.report);
+  found->waits.push_back(std::move(done));
+}
+
+std::optional<Failure> FakeSupervisor::kill(const Client& client, const std::string& jail, int signal,
+                                            std::uint64_t grace) {
+  if (find(client, jail) == nullptr) return NotFound{"jail", jail};
+  kills.push_back({jail, signal, grace});
+  return std::nullopt;
+}
+
+void FakeSupervisor::remove(const Client& client, const std::string& jail, bool force,
+                            std::function<void(std::optional<Failure>)> done) {
+  Jail* found = find(client, jail);
+  if (found == nullptr) return done(NotFound{"jail", jail});
+  if (!found->info.report && !force) return done(jails::Denied{"the jail is alive", "force"});
+  jails.erase(found->info.jail);
+  done(std::nullopt);
+}
+
+auto FakeSupervisor::subscribe(const Client&, std::uint64_t after, std::function<void(const jails::Event&)> event)
+    -> Subscription {
+  for (const jails::Event& old : past) {
+    if (old.cursor > after) event(old);
+  }
+  const std::size_t id = ++last_subscription_;
+  listeners_[id] = std::move(event);
+  ++subscriptions;
+  return {static_cast<void*>(this), [this, id](void*) {
+            listeners_.erase(id);
+            --subscriptions;
+          }};
+}
+
+void FakeSupervisor::pause_output(const std::string& jail, bool paused) {
+  if (const auto found = jails.find(jail); found != jails.end()) found->second.paused = paused;
+}
+
+void FakeSupervisor::disconnected(const Client& client) {
+  gone.push_back(client.connection);
+  for (auto& [id, jail] : jails) {
+    if (jail.connection != client.connection || jail.info.report) continue;
+    exit(id, 137);
+  }
+}
+
+std::string FakeSupervisor::profiles(const std::optional<std::string>& name) {
+  return !name || *name == "default" ? R"([{"name":"default"}])" : "[]";
+}
+
+}  // namespace sandboxd::test

@@ -1,0 +1,77 @@
+// A Supervisor without jails: it keeps a table, belongs to its users, and lets a test say what the jobs do. It behaves as the
+// contract in daemon/jails/supervisor.h says.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "daemon/jails/supervisor.h"
+
+namespace sandboxd::test {
+
+class FakeSupervisor final : public jails::Supervisor {
+ public:
+  template <class T>
+  using OrFailure = std::variant<T, jails::Failure>;
+  using ReportDone = std::function<void(OrFailure<protocol::JobReport>)>;
+
+  struct Jail {
+    protocol::JailInfo info{};
+    protocol::JobSpec spec{};
+    jails::RunObserver observer{};
+    std::uint64_t connection = 0;
+    bool paused = false;
+    std::vector<ReportDone> waits{};
+  };
+
+  // What a test does to the jobs.
+  void start(const std::string& jail, std::vector<UniqueFd> fds = {});
+  void output(const std::string& jail, int stream, std::string_view bytes);
+  void exit(const std::string& jail, int code);
+  void happen(const jails::Event& event);
+
+  std::optional<jails::Failure> fails{};  // what every method answers while it is set
+  std::map<std::string, Jail> jails{};
+  std::vector<std::uint64_t> gone{};  // connections
+  struct Killed {
+    std::string jail{};
+    int signal = 0;
+    std::uint64_t grace = 0;
+  };
+  std::vector<Killed> kills{};
+  std::vector<jails::Client> clients{};  // of every run
+  std::size_t waits_asked = 0;
+  std::size_t subscriptions = 0;  // alive
+  std::string info_text = R"({"version":"x"})";
+  std::vector<jails::Event> past{};
+
+  OrFailure<std::string> run(const jails::Client& client, const protocol::JobSpec& spec,
+                             jails::RunObserver observer) override;
+  OrFailure<std::string> explain(const jails::Client& client, const protocol::JobSpec& spec) override;
+  OrFailure<std::vector<protocol::JailInfo>> list(const jails::Client& client) override;
+  void inspect(const jails::Client& client, const std::string& jail,
+               std::function<void(OrFailure<protocol::JailInfo>)> done) override;
+  void wait(const jails::Client& client, const std::string& jail, ReportDone done) override;
+  std::optional<jails::Failure> kill(const jails::Client& client, const std::string& jail, int signal,
+                                     std::uint64_t grace) override;
+  void remove(const jails::Client& client, const std::string& jail, bool force,
+              std::function<void(std::optional<jails::Failure>)> done) override;
+  Subscription subscribe(const jails::Client& client, std::uint64_t after,
+                         std::function<void(const jails::Event&)> event) override;
+  void pause_output(const std::string& jail, bool paused) override;
+  void disconnected(const jails::Client& client) override;
+  std::string host_info() override { return info_text; }
+  std::string host_features() override { return R"({"landlock":3})"; }
+  std::string profiles(const std::optional<std::string>& name) override;
+
+ private:
+  Jail* find(const jails::Client& client, const std::string& name);
+
+  std::size_t last_ = 0;
+  std::size_t last_subscription_ = 0;
+  std::map<std::size_t, std::function<void(const jails::Event&)>> listeners_{};
+};
+
+}  // namespace sandboxd::test
