@@ -141,8 +141,8 @@ std::string explain_json(const filters::BoundFilter& bound, const std::string& c
 std::string refusals_page(const filters::Filter& filter) {
   std::string page = fmt::format("# What the filter `{}` refuses\n\n{}.\n\n", filter.name, filter.description);
   page += fmt::format("This page is made by `sandboxd-profile table {}`; a test holds it to the filter's files.\n\n", filter.name);
-  page += fmt::format("* A call that no rule names: `{}`. {}.\n", to_text(filter.default_action), filter.default_why);
-  page += fmt::format("* A call of another ABI: `{}`. {}.\n\n", to_text(filter.foreign_action), filter.foreign_why);
+  page += fmt::format("* A call that no rule names: `{}`, since {}.\n", to_text(filter.default_action), filter.default_why);
+  page += fmt::format("* A call of another ABI: `{}`, since {}.\n\n", to_text(filter.foreign_action), filter.foreign_why);
   page += "The first rule that matches a call decides it, so a row holds for what the rows above it have left.\n\n";
   page += "| calls | if | answer | why |\n|---|---|---|---|\n";
   for (const Rule& rule : filter.rules) {

@@ -1,0 +1,83 @@
+// What sandboxd-profile says, and that the documentation says the same as the filter.
+#include "daemon/tools/profile_report.h"
+
+#include <fcntl.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "daemon/profilec/source_files.h"
+
+namespace sandboxd::tools {
+namespace {
+
+using testing::HasSubstr;
+
+class ProfileReport : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto files = profilec::SourceFiles::open({{std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profiles/profiles", false}}, profilec::Owner::kAnyone);
+    ASSERT_TRUE(files.ok()) << files.error().message();
+    files_ = std::move(files).value();
+    auto filter = filters::load_filter("default", files_.filter_loader());
+    ASSERT_TRUE(filter.ok()) << filter.error().message();
+    filter_ = std::move(filter).value();
+    auto bound = filters::bind_filter(filter_, filters::Arch::kX86_64, {{"unix_sockets", "none"}});
+    ASSERT_TRUE(bound.ok()) << bound.error().message();
+    bound_ = std::move(bound).value();
+  }
+  profilec::SourceFiles files_{};
+  filters::Filter filter_{};
+  filters::BoundFilter bound_{};
+};
+
+TEST_F(ProfileReport, ExplainsACallRuleByRule) {
+  const std::string text = explain_text(bound_, "socket");
+  EXPECT_THAT(text, HasSubstr("allow if arg0 in {AF_INET, AF_INET6} and (arg1 & SOCK_TYPE_MASK) in {SOCK_STREAM, SOCK_DGRAM}"));
+  EXPECT_THAT(text, HasSubstr("errno EAFNOSUPPORT otherwise"));
+  EXPECT_THAT(text, HasSubstr("default.json line "));
+}
+
+TEST_F(ProfileReport, NamesTheGroupThatACallCameThrough) {
+  EXPECT_THAT(explain_text(bound_, "mount"), HasSubstr("errno EPERM\n"));
+  EXPECT_THAT(explain_text(bound_, "mount"), HasSubstr("as one of @mount"));
+}
+
+TEST_F(ProfileReport, SaysTheDefaultForACallWithoutARule) {
+  bound_.calls.erase(0);
+  EXPECT_THAT(explain_text(bound_, "read"), HasSubstr("errno ENOSYS\n  no rule of filter 'default' names it"));
+}
+
+TEST_F(ProfileReport, IsJsonToo) {
+  const nlohmann::json value = nlohmann::json::parse(explain_json(bound_, "clone"), nullptr, false);
+  ASSERT_TRUE(value.is_object());
+  EXPECT_EQ(value["syscall"], "clone");
+  ASSERT_EQ(value["rules"].size(), 2U);
+  EXPECT_EQ(value["rules"][0]["action"], "errno EPERM");
+  EXPECT_EQ(value["rules"][0]["when"], "arg0 has a bit of CLONE_NEW_ANY");
+  EXPECT_EQ(value["rules"][1]["action"], "allow");
+}
+
+TEST_F(ProfileReport, AShownProfileIsAProfileFile) {
+  const Result<filters::Profile> profile = filters::load_profile("host-network", files_.profile_source());
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  const std::string shown = resolved_json(*profile);
+  const Result<filters::Profile> again = filters::load_profile("host-network", [&](std::string_view) -> Result<std::vector<filters::SourceText>> {
+    return std::vector<filters::SourceText>{{profile->file, shown}};
+  });
+  ASSERT_TRUE(again.ok()) << again.error().message();
+  filters::Profile expected = *profile;
+  expected.lineage = again->lineage;
+  EXPECT_EQ(*again, expected);
+}
+
+TEST_F(ProfileReport, TheDocumentationIsTheFiltersOwn) {
+  const Result<std::string> page = read_file(AT_FDCWD, std::string(SANDBOXD_SOURCE_DIR) + "/docs/filters.md");
+  ASSERT_TRUE(page.ok()) << page.error().message();
+  EXPECT_EQ(*page, refusals_page(filter_)) << "make it anew: sandboxd-profile table default > docs/filters.md";
+}
+
+}  // namespace
+}  // namespace sandboxd::tools
