@@ -73,7 +73,8 @@ int print_event(const Invocation& invocation, const Json& event, const Style& st
 int show_events(const Invocation& invocation, const EventOptions& options) {
   Result<client::Connection> connection = connect(invocation.globals);
   if (!connection.ok()) return fail(invocation, connection.error());
-  const Json parameters = {{"after", options.after}, {"follow", options.follow}};
+  Json parameters = {{"after", options.after}};
+  if (!options.follow) parameters["follow"] = false;
   if (const Status sent = connection->send("org.sandboxd.Jail.Events", parameters, /*more=*/true); !sent.ok()) {
     return fail(invocation, sent.error());
   }

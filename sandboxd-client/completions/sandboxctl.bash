@@ -1,0 +1,104 @@
+# bash completion for sandboxctl(1)
+
+_sandboxctl_jails() {
+    local socket=()
+    [[ -n ${1-} ]] && socket=(--socket "$1")
+    sandboxctl ps "${socket[@]}" 2>/dev/null | cut -f 1
+    sandboxctl ps "${socket[@]}" 2>/dev/null | cut -f 2 | grep -vx -e -
+}
+
+# What follows an option: words, or files or directories; nothing when only the user knows.
+_sandboxctl_value() {
+    local option=$1 current=$2 socket=$3
+    case $option in
+        --workspace) COMPREPLY=($(compgen -W "ro rw" -- "$current")) ;;
+        --user) COMPREPLY=($(compgen -W "root self" -- "$current")) ;;
+        --network) COMPREPLY=($(compgen -W "none host" -- "$current")) ;;
+        --stdio) COMPREPLY=($(compgen -W "relay pass inherit null" -- "$current")) ;;
+        --signal | -s) COMPREPLY=($(compgen -A signal -P "" -- "SIG${current#SIG}")) ;;
+        --profile) COMPREPLY=($(compgen -W "$(sandboxctl profile list ${socket:+--socket "$socket"} 2>/dev/null | cut -f 1)" -- "$current")) ;;
+        --root) COMPREPLY=($(compgen -W "host" -- "$current") $(compgen -d -- "$current")) ;;
+        --workspace-dir | --state-dir) COMPREPLY=($(compgen -d -- "$current")) ;;
+        --bind | --ro-bind | --env-file | --socket) COMPREPLY=($(compgen -f -- "$current")) ;;
+        --env | -e) COMPREPLY=($(compgen -v -- "$current")) ;;
+        *) COMPREPLY=() ;;
+    esac
+}
+
+_sandboxctl() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local verbs="run explain ps inspect wait kill rm events profile info doctor audit"
+    local common="--json --socket --help -h"
+    local run="--profile --name --workspace --workspace-dir --at --workdir -w --bind --ro-bind --root --tmpfs --dir --hostname
+        --env -e --env-file --user --timeout --network --stdio --mount-namespace"
+    local -A options=(
+        [run]="$run" [explain]="$run" [ps]="" [inspect]="" [wait]="" [kill]="--signal -s --grace" [rm]="--force -f"
+        [events]="--follow -f --after" [info]="--features" [doctor]="--state-dir"
+        ["profile list"]="" ["profile show"]="" ["profile check"]="" ["profile explain"]="" ["audit verify"]=""
+    )
+    # Options that take a word of their own; --workspace takes one only after '='.
+    local valued=" --socket --profile --name --workspace-dir --at --workdir -w --bind --ro-bind --root --tmpfs --dir --hostname
+        --env -e --env-file --user --timeout --network --stdio --signal -s --grace --after --state-dir "
+    valued=${valued//$'\n'/ }
+
+    # Words are broken at '=' and ':' (COMP_WORDBREAKS): "--user" "=" "ro".
+    if [[ $current == "=" ]]; then
+        _sandboxctl_value "$previous" "" ""
+        return
+    elif [[ $previous == "=" ]]; then
+        _sandboxctl_value "${COMP_WORDS[COMP_CWORD - 2]}" "$current" ""
+        return
+    fi
+
+    local verb="" socket="" i word
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        if [[ $word == "--" ]]; then
+            break
+        elif [[ $valued == *" $word "* && ${COMP_WORDS[i + 1]} != "=" ]]; then
+            [[ $word == --socket ]] && socket=${COMP_WORDS[i + 1]}
+            ((i += 1))
+        elif [[ $word == -* || $word == "=" || ${COMP_WORDS[i - 1]} == "=" ]]; then
+            continue
+        elif [[ -z $verb || $verb == profile || $verb == audit ]]; then
+            verb="${verb:+$verb }$word"
+        elif [[ $verb == run || $verb == explain ]]; then
+            break
+        fi
+    done
+
+    if ((i < COMP_CWORD)) && [[ $verb == run || $verb == explain ]]; then
+        # The command: as the shell itself would complete it.
+        [[ ${COMP_WORDS[i]} == "--" ]] && ((i += 1))
+        if declare -F _command_offset >/dev/null; then
+            _command_offset "$i"
+        elif ((i == COMP_CWORD)); then
+            COMPREPLY=($(compgen -c -- "$current"))
+        else
+            COMPREPLY=($(compgen -f -- "$current"))
+        fi
+        return
+    fi
+    if ((i == COMP_CWORD + 1)) || [[ $valued == *" $previous "* ]]; then
+        _sandboxctl_value "$previous" "$current" "$socket"
+        return
+    fi
+    if [[ $current == -* ]]; then
+        local words="$common ${options[$verb]-}"
+        [[ -z $verb ]] && words+=" --version"
+        COMPREPLY=($(compgen -W "$words" -- "$current"))
+        return
+    fi
+    case $verb in
+        "") COMPREPLY=($(compgen -W "$verbs" -- "$current")) ;;
+        profile) COMPREPLY=($(compgen -W "list show check explain" -- "$current")) ;;
+        audit) COMPREPLY=($(compgen -W "verify" -- "$current")) ;;
+        inspect | wait | kill | rm) COMPREPLY=($(compgen -W "$(_sandboxctl_jails "$socket")" -- "$current")) ;;
+        "profile show") _sandboxctl_value --profile "$current" "$socket" ;;
+        "profile check" | "profile explain") COMPREPLY=($(compgen -f -- "$current")) ;;
+        "audit verify") COMPREPLY=($(compgen -d -- "$current")) ;;
+        run | explain) COMPREPLY=($(compgen -c -- "$current")) ;;
+    esac
+}
+
+complete -o filenames -o bashdefault -F _sandboxctl sandboxctl

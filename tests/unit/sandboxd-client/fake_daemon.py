@@ -1,0 +1,175 @@
+"""A daemon that has no jails: it speaks varlink over a real socket and runs the asked-for command as a plain child, so that
+sandboxctl's streams, signals and exit statuses meet a real process. Its broker keeps what was handed in."""
+import array
+import base64
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+
+BROKER = struct.Struct("=II16sII")
+
+
+def encode(data):
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(data).decode()}
+
+
+def decode(value):
+    return value.encode() if isinstance(value, str) else base64.b64decode(value["b64"])
+
+
+def report(verdict="exited", **more):
+    usage = {"wall": 1, "cpu_user": 0, "cpu_system": 0, "memory_peak": 0}
+    return {"jail": "j-1", "profile": "default", "profile_hash": "00", "verdict": verdict, "detail": "", "usage": usage,
+            "unenforced": [], "audit_index": 7, **more}
+
+
+def jail(**more):
+    return {"jail": "j-1", "name": "", "profile": "default", "state": "running", "uid": 1000, "argv": ["true"],
+            "argv_cut": False, "started": 1, "in_force": [], **more}
+
+
+class Call:
+    """One call, and its replies."""
+
+    def __init__(self, connection, frame):
+        self.connection = connection
+        self.method, self.parameters, self.more = frame["method"], frame.get("parameters", {}), frame.get("more", False)
+
+    def reply(self, parameters, continues=False, fds=()):
+        frame = {"parameters": parameters, **({"continues": True} if continues else {})}
+        self.send(frame, fds)
+
+    def error(self, error, /, **parameters):
+        self.send({"error": error, "parameters": parameters})
+
+    def send(self, frame, fds=()):
+        data = json.dumps(frame, ensure_ascii=False).encode() + b"\0"
+        control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        sent = self.connection.sendmsg([data], control)
+        if sent < len(data):
+            self.connection.sendall(data[sent:])
+
+
+class FakeDaemon:
+    def __init__(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="sandboxctl-test-")
+        self.path = self.directory.name
+        self.socket = os.path.join(self.path, "sandboxd.sock")
+        self.calls, self.handed_in, self.kills = [], [], []
+        self.answers = {}  # method -> function(call); default: run()
+        self.child = None
+        self.hung_up = threading.Event()
+        self.listeners = []
+        self.listen("sandboxd.sock", socket.SOCK_STREAM, self.serve)
+        self.listen("broker.sock", socket.SOCK_SEQPACKET, self.take_descriptors)
+
+    def listen(self, name, kind, serve):
+        listener = socket.socket(socket.AF_UNIX, kind)
+        listener.bind(os.path.join(self.path, name))
+        listener.listen(16)
+        self.listeners.append(listener)
+        threading.Thread(target=self.accept, args=(listener, name, serve), daemon=True).start()
+
+    def accept(self, listener, name, serve):
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(connection, name), daemon=True).start()
+
+    def close(self):
+        for listener in self.listeners:
+            listener.close()
+        if self.child and self.child.poll() is None:
+            self.child.kill()
+        self.directory.cleanup()
+
+    def take_descriptors(self, connection, name):
+        data, fds, _, _ = socket.recv_fds(connection, 4096, 16)
+        magic, version, token, count, has_mount_ns = BROKER.unpack(data)
+        self.handed_in.append({"socket": name, "magic": magic, "version": version, "token": token.hex(), "count": count,
+                               "has_mount_ns": has_mount_ns, "paths": [os.readlink(f"/proc/self/fd/{fd}") for fd in fds]})
+        with connection:
+            connection.recv(1)  # until the client closes
+        for fd in fds:
+            os.close(fd)
+
+    def serve(self, connection, name):
+        data = b""
+        with connection:
+            while chunk := connection.recv(65536):
+                data += chunk
+                while b"\0" in data:
+                    frame, _, data = data.partition(b"\0")
+                    call = Call(connection, json.loads(frame))
+                    self.calls.append(call)
+                    self.answer(call)
+
+    def answer(self, call):
+        if call.method in self.answers:
+            self.answers[call.method](call)
+        elif call.method == "org.sandboxd.Jail.Run":
+            self.run(call)
+        elif call.method == "org.sandboxd.Jail.Kill":
+            self.kills.append(call.parameters)
+            self.child.send_signal(call.parameters["signal"])
+            call.reply({})
+        else:
+            call.error("org.varlink.service.MethodNotFound", method=call.method)
+
+    def run(self, call):
+        spec = call.parameters["spec"]
+        argv = [decode(word) for word in spec["argv"]]
+        env = {decode(one["name"]): decode(one["value"]) for one in spec.get("env", [])}
+        try:
+            if spec.get("stdio", "relay") == "pass":
+                self.run_passing(call, argv, env)
+            else:
+                self.run_relaying(call, argv, env, decode(spec.get("stdin_data") or ""))
+        except FileNotFoundError:
+            call.error("org.sandboxd.SetupFailed", step="exec", errno=2, detail=f"execute {argv[0]}")
+
+    def run_passing(self, call, argv, env):
+        pipes = [os.pipe() for _ in range(3)]
+        self.child = subprocess.Popen(argv, env=env, stdin=pipes[0][0], stdout=pipes[1][1], stderr=pipes[2][1])
+        outer = [pipes[0][1], pipes[1][0], pipes[2][0]]
+        call.reply({"started": jail()}, continues=True, fds=outer)
+        for fd in (*outer, pipes[0][0], pipes[1][1], pipes[2][1]):
+            os.close(fd)
+        threading.Thread(target=self.watch, args=(call.connection,), daemon=True).start()
+        self.finish(call, self.child.wait())
+
+    def run_relaying(self, call, argv, env, data):
+        call.reply({"started": jail()}, continues=True)
+        self.child = subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, err = self.child.communicate(data)
+        for stream, text in (("stdout", out), ("stderr", err)):
+            for start in range(0, len(text), 100_000):
+                call.reply({"output": {"stream": stream, "data": encode(text[start:start + 100_000])}}, continues=True)
+        self.finish(call, self.child.returncode)
+
+    def watch(self, connection):
+        """An attached run whose client goes is killed."""
+        try:
+            gone = connection.recv(1, socket.MSG_PEEK) == b""
+        except OSError:
+            gone = True
+        if gone:
+            self.child.send_signal(signal.SIGKILL)
+            self.hung_up.set()
+
+    def finish(self, call, status):
+        end = report("signalled", signal=-status) if status < 0 else report(exit_code=status)
+        try:
+            call.reply({"report": end})
+        except OSError:
+            pass
