@@ -18,7 +18,8 @@ constexpr std::uint64_t kLastRetry = 1'000'000;
 
 }  // namespace
 
-AuditClient::AuditClient(sd_event* loop, std::string path) : loop_(loop), path_(std::move(path)), retry_usec_(kFirstRetry) {}
+AuditClient::AuditClient(sd_event* loop, std::string path, std::function<void()> connected)
+    : loop_(loop), path_(std::move(path)), on_connected_(std::move(connected)), retry_usec_(kFirstRetry) {}
 
 AuditClient::~AuditClient() { watch_.stop(); }
 
@@ -36,6 +37,7 @@ void AuditClient::connect() {
   if (!watched.ok()) return disconnect(watched.error());
   retry_usec_ = kFirstRetry;
   flush();
+  on_connected_();
 }
 
 void AuditClient::reconnect_later() {

@@ -21,7 +21,7 @@ class AuditClient {
   using Done = std::function<void(Result<std::uint64_t>)>;
   static constexpr std::size_t kMostPending = 20000;
 
-  AuditClient(sd_event* loop, std::string path);
+  AuditClient(sd_event* loop, std::string path, std::function<void()> connected);
   ~AuditClient();
   AuditClient(const AuditClient&) = delete;
   AuditClient& operator=(const AuditClient&) = delete;
@@ -49,6 +49,7 @@ class AuditClient {
 
   sd_event* loop_;
   std::string path_;
+  std::function<void()> on_connected_;
   UniqueFd socket_;
   IoWatch watch_;
   Timer retry_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "base/ids.h"
 #include "daemon/jails/supervisor.h"
+#include "daemon/wire/profile_set.h"
 
 namespace sandboxd::jails {
 
@@ -22,6 +24,7 @@ struct Deps {
   std::uint32_t numbers = kNumbersPerSlice;   // jails' numbers are 1 .. numbers - 1
   std::string features = "{}";                // what was found on this host before we locked ourselves in: a JSON object
   std::uint64_t stuck_after = 10'000'000;     // microseconds
+  std::function<void(const wire::Config&)> ready{};  // once: both programs are there, what an earlier life left is known
 };
 
 // `loop` must outlive it.

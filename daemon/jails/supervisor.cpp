@@ -55,6 +55,7 @@ class JailSupervisor final : public Supervisor {
   plan::Context context_of(const Client& client, std::uint32_t number) const;
   std::string deny(const Client& client, const plan::Context& context, const plan::Denied& denied, RunObserver observer);
   void trim();
+  void check_ready();
 
   Deps deps_;
   Numbers numbers_;
@@ -74,16 +75,17 @@ JailSupervisor::JailSupervisor(sd_event* loop, Deps deps)
     : deps_(std::move(deps)),
       numbers_(std::min(deps_.numbers, kNumbersPerSlice)),
       events_(loop),
-      audit_(loop, deps_.audit_socket),
+      audit_(loop, deps_.audit_socket, [this] { check_ready(); }),
       launcher_(loop, deps_.launcher_socket,
                 {[this] { sweeper_.start(); }, [this] { sweeper_.stop(); },
                  [this](std::shared_ptr<const wire::ProfileSet> set) {
                    spdlog::info("profiles: {} loaded, hash {}", set->profiles.size(), hex(set->hash));
                    profiles_ = std::move(set);
+                   check_ready();
                  }}),
       sweeper_(loop, launcher_, audit_,
                {[this](std::uint32_t number) { return table_.has_number(number); }, [this](std::uint32_t number) { numbers_.mark(number); },
-                [this](std::uint32_t number) { numbers_.free(number); }}),
+                [this](std::uint32_t number) { numbers_.free(number); }, [this] { check_ready(); }}),
       denials_(audit_),
       loop_(loop) {
   services_ = {loop, &launcher_, &audit_, &events_, deps_.stuck_after, [this](std::uint32_t number) { numbers_.free(number); }};
@@ -96,6 +98,12 @@ void JailSupervisor::trim() {
   table_.trim(monotonic_usec());
   const Status armed = trim_.arm(loop_, kTrimEvery, [this] { trim(); });
   if (!armed.ok()) spdlog::error("trim: {}", armed.error().message());
+}
+
+void JailSupervisor::check_ready() {
+  if (!deps_.ready || !profiles_ || !sweeper_.done() || !audit_.connected()) return;
+  const auto ready = std::exchange(deps_.ready, {});
+  ready(profiles_->config);
 }
 
 std::optional<Failure> JailSupervisor::check_client(const Client& client, const JobSpec& spec) const {

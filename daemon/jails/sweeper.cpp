@@ -30,6 +30,7 @@ void Sweeper::on_list(const Result<wire::Message>& answer) {
     if (!callbacks_.is_ours(number)) end(number);
   }
   listed_ = true;
+  callbacks_.done();
 }
 
 void Sweeper::end(std::uint32_t number) {

@@ -18,6 +18,7 @@ class Sweeper {
     std::function<bool(std::uint32_t)> is_ours{};
     std::function<void(std::uint32_t)> taken{};
     std::function<void(std::uint32_t)> free{};
+    std::function<void()> done{};  // the list is known
   };
 
   Sweeper(sd_event* loop, LauncherClient& launcher, AuditClient& audit, Callbacks callbacks)

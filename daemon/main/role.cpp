@@ -1,0 +1,195 @@
+#include "daemon/main/role.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <ctime>
+#include <memory>
+#include <string>
+
+#include <fcntl.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/listen_fds.h"
+#include "base/text.h"
+#include "daemon/api/server.h"
+#include "daemon/confine/confine.h"
+#include "daemon/jails/make_supervisor.h"
+#include "daemon/jails/user_names.h"
+#include "daemon/jails/watch.h"
+#include "daemon/main/features.h"
+
+namespace sandboxd::main {
+namespace {
+
+constexpr std::uint64_t kEndWithin = 10'000'000;
+
+struct UnrefLoop {
+  void operator()(sd_event* loop) const noexcept { sd_event_unref(loop); }
+};
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+Result<std::uint32_t> number_variable(const char* name, std::uint32_t least, std::uint32_t most) {
+  const std::string text = variable(name);
+  const auto value = parse_uint(text, most);
+  if (!value || *value < least) return make_error("environment variable {} is {}", name, quoted(text));
+  return static_cast<std::uint32_t>(*value);
+}
+
+class Role {
+ public:
+  Status run();
+
+ private:
+  Status prepare();
+  Status serve(const wire::Config& config);
+  void tell_ready();
+  void end();
+  void end_jails();
+  Status add_signal(int number);
+
+  std::unique_ptr<sd_event, UnrefLoop> loop_;
+  UniqueFd public_listen_, admin_listen_, ready_;
+  std::unique_ptr<jails::Supervisor> supervisor_;
+  std::unique_ptr<api::Server> server_;
+  jails::Timer end_timer_;
+  std::size_t ending_ = 0;
+  bool ended_ = false;
+};
+
+// All that is outside of what Landlock leaves is read here.
+Status Role::prepare() {
+  TRY_ASSIGN(public_listen_, take_listen_fd("sandboxd"));
+  TRY_ASSIGN(admin_listen_, take_listen_fd("admin"));
+  forget_listen_fds();
+  if (!variable("SANDBOXD_READY_FD").empty()) {
+    TRY_ASSIGN(const std::uint32_t fd, number_variable("SANDBOXD_READY_FD", 3, 1 << 20));
+    if (::fcntl(static_cast<int>(fd), F_SETFD, FD_CLOEXEC) < 0) return sys_error("SANDBOXD_READY_FD");
+    ready_.reset(static_cast<int>(fd));
+  }
+  jails::Deps deps;
+  const std::string runtime_dir = variable("SANDBOXD_RUNTIME_DIR");
+  if (runtime_dir.empty()) return make_error("environment variable SANDBOXD_RUNTIME_DIR is not set");
+  deps.launcher_socket = runtime_dir + "/launcher.sock";
+  deps.audit_socket = runtime_dir + "/audit.sock";
+  TRY_ASSIGN(deps.slice_first, number_variable("SANDBOXD_SLICE_FIRST", kPoolFirst, kPoolLast));
+  deps.numbers = kNumbersPerSlice;
+  if (!variable("SANDBOXD_NUMBERS").empty()) {
+    TRY_ASSIGN(deps.numbers, number_variable("SANDBOXD_NUMBERS", 2, kNumbersPerSlice));
+  }
+  TRY_ASSIGN(const std::string passwd, read_file(AT_FDCWD, "/etc/passwd", 16U << 20));
+  deps.user_names = jails::parse_passwd(passwd);
+  deps.features = probe_features();
+  deps.ready = [this](const wire::Config& config) {
+    const Status served = serve(config);
+    if (served.ok()) return;
+    spdlog::critical("{}", served.error().message());
+    sd_event_exit(loop_.get(), 1);
+  };
+  ::tzset();
+  sd_event* loop = nullptr;
+  const int code = sd_event_new(&loop);
+  if (code < 0) return sys_error_code(-code, "sd_event_new");
+  loop_.reset(loop);
+  sd_event_set_watchdog(loop, 1);
+  TRY(add_signal(SIGTERM));
+  TRY(add_signal(SIGINT));
+  TRY(confine_self(Program::kSandboxd, {}));
+  supervisor_ = jails::make_supervisor(loop_.get(), std::move(deps));
+  return {};
+}
+
+Status Role::add_signal(int number) {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, number);
+  if (::sigprocmask(SIG_BLOCK, &set, nullptr) < 0) return sys_error("sigprocmask");
+  const auto handler = [](sd_event_source*, const signalfd_siginfo*, void* self) noexcept {
+    static_cast<Role*>(self)->end();
+    return 0;
+  };
+  const int code = sd_event_add_signal(loop_.get(), nullptr, number, handler, this);
+  if (code < 0) return sys_error_code(-code, "sd_event_add_signal");
+  return {};
+}
+
+// Until now clients waited in the sockets' backlogs.
+Status Role::serve(const wire::Config& config) {
+  api::Limits limits;
+  limits.connections = config.user_connections;
+  limits.calls_per_second = config.user_calls_per_second;
+  limits.pending_bytes = config.user_pending_bytes;
+  TRY_ASSIGN(server_, api::Server::create(loop_.get(), std::move(public_listen_), std::move(admin_listen_), *supervisor_, limits));
+  tell_ready();
+  return {};
+}
+
+void Role::tell_ready() {
+  spdlog::info("ready");
+  if (ready_ && ::write(ready_.get(), "R", 1) != 1) spdlog::warn("{}", sys_error("tell that we are ready").message());
+  ready_.reset();
+  sd_notify(0, "READY=1");
+}
+
+void Role::end() {
+  if (std::exchange(ended_, true)) return;
+  spdlog::info("ending: the jails first");
+  sd_notify(0, "STOPPING=1");
+  const Status armed = end_timer_.arm(loop_.get(), kEndWithin, [this] {
+    spdlog::error("{} jails did not end", ending_);
+    sd_event_exit(loop_.get(), 0);
+  });
+  if (!armed.ok()) spdlog::error("{}", armed.error().message());
+  // No client is heard any more, which also ends their attached runs.
+  server_.reset();
+  end_jails();
+}
+
+void Role::end_jails() {
+  const jails::Client everyone{0, 0, 0, {}, true, 0};
+  auto list = supervisor_->list(everyone);
+  const auto* infos = std::get_if<std::vector<protocol::JailInfo>>(&list);
+  ending_ = 1;
+  for (const protocol::JailInfo& info : infos == nullptr ? std::vector<protocol::JailInfo>() : *infos) {
+    ++ending_;
+    supervisor_->remove(everyone, info.jail, true, [this](const std::optional<jails::Failure>&) {
+      if (--ending_ == 0) sd_event_exit(loop_.get(), 0);
+    });
+  }
+  if (--ending_ == 0) sd_event_exit(loop_.get(), 0);
+}
+
+Status Role::run() {
+  TRY(prepare());
+  const int code = sd_event_loop(loop_.get());
+  server_.reset();
+  if (code < 0) return sys_error_code(-code, "event loop");
+  if (code > 0) return make_error("the daemon could not serve");
+  return {};
+}
+
+void set_up_log() {
+  auto logger = spdlog::stderr_logger_st("sandboxd");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z sandboxd %l: %v");
+  spdlog::set_default_logger(std::move(logger));
+}
+
+}  // namespace
+
+Status run_role() {
+  std::signal(SIGPIPE, SIG_IGN);
+  set_up_log();
+  return Role().run();
+}
+
+}  // namespace sandboxd::main
