@@ -23,13 +23,13 @@ LIBRARIES = {
     # filtergen runs while the project is built: it turns the filters of our own programs into arrays.
     r"seccomp\.h": ["seccomp-profiles/compiler", "daemon/confine/filtergen.cpp"],
     r"nlohmann/.*": ["protocol", "seccomp-profiles", "daemon/plan", "daemon/profilec", "daemon/audit", "daemon/jails", "daemon/api",
-                     "daemon/tools", "daemon/main.cpp", "daemon/confine/filtergen.cpp", "sandboxd-client"],
-    r"spdlog/.*": ["daemon/jails", "daemon/api", "daemon/audit", "daemon/main.cpp"],
+                     "daemon/tools", "daemon/main", "daemon/confine/filtergen.cpp", "sandboxd-client"],
+    r"spdlog/.*": ["daemon/jails", "daemon/api", "daemon/audit", "daemon/main"],
     r"netlink/.*": ["daemon/launcher"],
     r"sys/capability\.h": ["daemon/launcher", "daemon/confine"],
-    r"systemd/.*": ["daemon/jails", "daemon/api", "daemon/main.cpp", "daemon/main", "daemon/audit"],
+    r"systemd/.*": ["daemon/jails", "daemon/api", "daemon/audit", "daemon/main"],
     r"openssl/.*": ["daemon/audit", "daemon/tools"],
-    r"CLI/.*": ["sandboxd-client", "daemon/tools", "daemon/main.cpp"],
+    r"CLI/.*": ["sandboxd-client", "daemon/tools", "daemon/main"],
 }
 
 
