@@ -7,6 +7,7 @@ namespace {
 
 class Jail : public ServerTest {
  protected:
+  Jail() : ServerTest({.pending_bytes = 2U << 20}) {}
   Json ask(const std::string& method, const Json& parameters = Json::object()) {
     return client.ask("org.sandboxd.Jail." + method, parameters);
   }
@@ -113,11 +114,11 @@ TEST_F(Jail, ListIsWholeWhenItFits) {
   EXPECT_EQ(reply["parameters"]["jails"][0]["jail"], jail);
 }
 
-// Of 20,000 jails with long arguments, for an admin: more than one frame, and more than may wait for a client.
+// More than one frame, and more than may wait for a client.
 TEST_F(Jail, ALongListTakesSeveralReplies) {
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < 5'000; ++i) {
     const std::string id = "many-" + std::to_string(i);
-    supervisor.jails[id].info = {.jail = id, .profile = "default", .state = "running", .argv = {std::string(5000, 'x')}};
+    supervisor.jails[id].info = {.jail = id, .profile = "default", .state = "running", .argv = {std::string(2000, 'x')}};
   }
   Client admin = connect_admin();
   admin.call("org.sandboxd.Jail.List", Json::object(), true);
@@ -129,8 +130,8 @@ TEST_F(Jail, ALongListTakesSeveralReplies) {
     EXPECT_EQ(reply.contains("continues"), !complete);
     jails += reply["parameters"]["jails"].size();
   }
-  EXPECT_EQ(jails, 20'000U);
-  EXPECT_GT(replies, 50U);
+  EXPECT_EQ(jails, 5'000U);
+  EXPECT_GT(replies, 20U);
   const Json first = admin.ask("org.sandboxd.Jail.List");
   EXPECT_EQ(first["parameters"]["complete"], false);
   EXPECT_EQ(first["parameters"]["jails"][0]["argv_cut"], true);
