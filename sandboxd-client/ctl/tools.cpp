@@ -23,7 +23,7 @@ Result<std::string> own_directory() {
 }
 
 // Returns only when it fails.
-Error run_tool(const std::string& program, std::vector<std::string> arguments) {
+Error exec_tool(const std::string& program, std::vector<std::string> arguments) {
   TRY_ASSIGN(const std::string directory, own_directory());
   std::vector<char*> argv;
   arguments.insert(arguments.begin(), program);
@@ -36,24 +36,35 @@ Error run_tool(const std::string& program, std::vector<std::string> arguments) {
   return sys_error_code(ENOENT, "find {} in {} or '../libexec/sandboxd' beside it", sandboxd::quoted(program), sandboxd::quoted(directory));
 }
 
-// `verb`: the tool's own, before its arguments; may be empty.
-Action tool(std::string program, std::string verb) {
-  return [program = std::move(program), verb = std::move(verb)](const Invocation& invocation) {
-    std::vector<std::string> arguments;
-    if (!verb.empty()) arguments.push_back(verb);
-    if (invocation.globals.json) arguments.emplace_back("--json");
-    arguments.insert(arguments.end(), invocation.command.begin(), invocation.command.end());
-    return fail(invocation, run_tool(program, std::move(arguments)));
+// `arguments`: the tool's own, before those of the command line.
+int run_tool(const Invocation& invocation, const std::string& program, std::vector<std::string> arguments) {
+  if (invocation.globals.json) arguments.emplace_back("--json");
+  arguments.insert(arguments.end(), invocation.command.begin(), invocation.command.end());
+  return fail(invocation, exec_tool(program, std::move(arguments)));
+}
+
+Action tool(std::string program, std::vector<std::string> arguments) {
+  return [program = std::move(program), arguments = std::move(arguments)](const Invocation& invocation) {
+    return run_tool(invocation, program, arguments);
   };
 }
 
-Action bind_doctor(CLI::App&) { return tool("sandboxd-doctor", ""); }
-Action bind_profile_check(CLI::App&) { return tool("sandboxd-profile", "check"); }
-Action bind_profile_explain(CLI::App&) { return tool("sandboxd-profile", "explain"); }
-Action bind_audit_verify(CLI::App&) { return tool("sandboxd-audit-verify", ""); }
+Action bind_doctor(CLI::App& app) {
+  auto state_dir = std::make_shared<std::string>();
+  app.add_option("--state-dir", *state_dir, "the daemon's state directory, whose file system is tried")->type_name("DIR");
+  return [state_dir](const Invocation& invocation) {
+    std::vector<std::string> arguments;
+    if (!state_dir->empty()) arguments = {"--state-dir", *state_dir};
+    return run_tool(invocation, "sandboxd-doctor", std::move(arguments));
+  };
+}
+
+Action bind_profile_check(CLI::App&) { return tool("sandboxd-profile", {"check"}); }
+Action bind_profile_explain(CLI::App&) { return tool("sandboxd-profile", {"explain"}); }
+Action bind_audit_verify(CLI::App&) { return tool("sandboxd-audit-verify", {}); }
 
 constexpr std::array kVerbs = {
-    Verb{"", "doctor", "say what this kernel and host offer, what is missing and what that turns off", "", Runs::kTool, bind_doctor},
+    Verb{"", "doctor", "say what this kernel and host offer, what is missing and what that turns off", "", Runs::kNothing, bind_doctor},
     Verb{"profile", "check", "check profile files as the daemon would", "FILE...", Runs::kTool, bind_profile_check},
     Verb{"profile", "explain", "explain what a profile allows, and why", "FILE", Runs::kTool, bind_profile_explain},
     Verb{"audit", "verify", "check that an audit log is whole", "[DIR]", Runs::kTool, bind_audit_verify},

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -350,9 +351,49 @@ class Verbs(Case):
     def test_a_method_that_the_daemon_lacks(self):
         self.assertIn(b"older than this client", self.ctl("info").stderr)
 
-    def test_a_tool_that_is_not_there_is_named(self):
-        done = self.ctl("audit", "verify")
+
+
+class Tools(Case):
+    """The verbs of other programs, in a prefix of their own."""
+
+    def setUp(self):
+        super().setUp()
+        prefix = os.path.join(self.daemon.path, "prefix")
+        os.makedirs(os.path.join(prefix, "libexec/sandboxd"))
+        os.makedirs(os.path.join(prefix, "bin"))
+        self.bin = os.path.join(prefix, "bin")
+        self.libexec = os.path.join(prefix, "libexec/sandboxd")
+        shutil.copy(SANDBOXCTL, self.bin)
+
+    def put(self, directory, name, status):
+        path = os.path.join(directory, name)
+        with open(path, "w") as file:
+            file.write(f'#!/bin/sh\necho "$0" "$@"\nexit {status}\n')
+        os.chmod(path, 0o755)
+        return path
+
+    def tool(self, *words):
+        return subprocess.run([os.path.join(self.bin, "sandboxctl"), *words], env=self.env, capture_output=True, timeout=DEADLINE)
+
+    def test_are_found_in_libexec_with_their_arguments(self):
+        self.put(self.libexec, "sandboxd-profile", 3)
+        done = self.tool("profile", "check", "--json", "a.json", "--strict")
+        self.assertTrue(done.stdout.endswith(b"/sandboxd-profile check --json a.json --strict\n"), done)
+        self.assertEqual(done.returncode, 3)
+
+    def test_beside_our_own_binary_come_first(self):
+        self.put(self.libexec, "sandboxd-doctor", 3)
+        path = self.put(self.bin, "sandboxd-doctor", 1)
+        done = self.tool("doctor", "--state-dir", "/x")
+        self.assertEqual(done.stdout.decode(), f"{path} --state-dir /x\n")
+        self.assertEqual(done.returncode, 1)
+
+    def test_are_never_looked_up_in_path(self):
+        self.put(self.daemon.path, "sandboxd-audit-verify", 0)
+        self.env["PATH"] = self.daemon.path
+        done = self.tool("audit", "verify")
         self.assertEqual(done.returncode, 125)
+        self.assertRegex(done.stderr, rb"^sandboxctl: audit verify: find 'sandboxd-audit-verify' in [^\n]+\n$")
 
 
 if __name__ == "__main__":

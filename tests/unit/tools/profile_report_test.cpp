@@ -18,7 +18,8 @@ using testing::HasSubstr;
 class ProfileReport : public testing::Test {
  protected:
   void SetUp() override {
-    auto files = profilec::SourceFiles::open({{std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profiles/profiles", false}}, profilec::Owner::kAnyone);
+    auto files = profilec::SourceFiles::open({{std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profiles/profiles", false}},
+                                             profilec::Owner::kAnyone);
     ASSERT_TRUE(files.ok()) << files.error().message();
     files_ = std::move(files).value();
     auto filter = filters::load_filter("default", files_.filter_loader());
@@ -35,7 +36,8 @@ class ProfileReport : public testing::Test {
 
 TEST_F(ProfileReport, ExplainsACallRuleByRule) {
   const std::string text = explain_text(bound_, "socket");
-  EXPECT_THAT(text, HasSubstr("allow if arg0 in {AF_INET, AF_INET6} and (arg1 & SOCK_TYPE_MASK) in {SOCK_STREAM, SOCK_DGRAM}"));
+  EXPECT_THAT(
+      text, HasSubstr("allow if arg0 in {AF_INET, AF_INET6} and (arg1 & SOCK_TYPE_MASK) in {SOCK_STREAM, SOCK_DGRAM}"));
   EXPECT_THAT(text, HasSubstr("errno EAFNOSUPPORT otherwise"));
   EXPECT_THAT(text, HasSubstr("default.json line "));
 }
@@ -64,9 +66,10 @@ TEST_F(ProfileReport, AShownProfileIsAProfileFile) {
   const Result<filters::Profile> profile = filters::load_profile("host-network", files_.profile_source());
   ASSERT_TRUE(profile.ok()) << profile.error().message();
   const std::string shown = resolved_json(*profile);
-  const Result<filters::Profile> again = filters::load_profile("host-network", [&](std::string_view) -> Result<std::vector<filters::SourceText>> {
-    return std::vector<filters::SourceText>{{profile->file, shown}};
-  });
+  const Result<filters::Profile> again =
+      filters::load_profile("host-network", [&](std::string_view) -> Result<std::vector<filters::SourceText>> {
+        return std::vector<filters::SourceText>{{profile->file, shown}};
+      });
   ASSERT_TRUE(again.ok()) << again.error().message();
   filters::Profile expected = *profile;
   expected.lineage = again->lineage;
