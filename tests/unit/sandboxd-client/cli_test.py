@@ -83,14 +83,15 @@ class RunStreams(Case):
         self.assertEqual(self.ctl("run", "--", "wc", "-c", input=b"12345").stdout.strip(), b"5")
 
     def test_errors_pass_while_output_is_blocked(self):
-        process = self.start("run", "--", "sh", "-c", "seq 1 1000000; :", stdout=subprocess.PIPE)
-        other = self.start("run", "--", "sh", "-c", "echo now >&2; seq 1 1000000")
-        self.assertTrue(select.select([other.stderr], [], [], DEADLINE)[0])
-        self.assertEqual(os.read(other.stderr.fileno(), 100), b"now\n")
-        self.assertIsNone(process.poll())
-        for one in (process, other):
-            self.assertEqual(len(one.stdout.read().split()), 1000000)
-            self.assertEqual(one.wait(DEADLINE), 0)
+        # The job has filled standard output's pipes, which nobody reads, before it writes to standard error.
+        job = ("import fcntl, os, select; os.set_blocking(1, False)\n"
+               "while select.select([], [1], [], 0.2)[1]: os.write(1, b'x' * 4096)\n"
+               "os.write(2, b'now\\n')")
+        process = self.start("run", "--", sys.executable, "-c", job)
+        self.assertTrue(select.select([process.stderr], [], [], DEADLINE)[0])
+        self.assertEqual(process.stderr.readline(), b"now\n")
+        self.assertGreater(len(process.stdout.read()), 65536)
+        self.assertEqual(process.wait(DEADLINE), 0)
 
     def test_a_reader_that_goes_ends_the_job_as_in_a_pipeline(self):
         process = self.start("run", "--", "yes")

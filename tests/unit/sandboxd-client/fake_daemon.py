@@ -145,7 +145,7 @@ class FakeDaemon:
         call.reply({"started": jail()}, continues=True, fds=outer)
         for fd in (*outer, pipes[0][0], pipes[1][1], pipes[2][1]):
             os.close(fd)
-        threading.Thread(target=self.watch, args=(call.connection,), daemon=True).start()
+        threading.Thread(target=self.watch, args=(call.connection, self.child), daemon=True).start()
         self.finish(call, self.child.wait())
 
     def run_relaying(self, call, argv, env, data):
@@ -157,14 +157,14 @@ class FakeDaemon:
                 call.reply({"output": {"stream": stream, "data": encode(text[start:start + 100_000])}}, continues=True)
         self.finish(call, self.child.returncode)
 
-    def watch(self, connection):
+    def watch(self, connection, child):
         """An attached run whose client goes is killed."""
         try:
             gone = connection.recv(1, socket.MSG_PEEK) == b""
         except OSError:
             gone = True
         if gone:
-            self.child.send_signal(signal.SIGKILL)
+            child.send_signal(signal.SIGKILL)
             self.hung_up.set()
 
     def finish(self, call, status):
