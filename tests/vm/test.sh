@@ -1,11 +1,18 @@
 #!/bin/bash
-# The jail tests of a build, in the guest. usage: test.sh BUILD_DIR [LIST]
-# LIST (default guest-tests.txt, that CMake writes) has a line a program: NAME PATH TIMEOUT_SECONDS.
+# The unit and jail tests of a build, in the guest. usage: test.sh BUILD_DIR [LIST]
+# BUILD_DIR lies in the checkout. LIST (default guest-tests.txt, that CMake writes there) has a line a program: NAME PATH
+# TIMEOUT_SECONDS. Results and the guest's journal are left in BUILD_DIR/guest-results.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
 build=$(realpath "$1")
 list=${2:-guest-tests.txt}
-cp "$here/guest-run.sh" "$build/guest-run.sh"
-parts=(-i bin -i guest-run.sh -i "$list")
-[ ! -d "$build/share" ] || parts+=(-i share)
-exec "$here/run.sh" -d "$build" "${parts[@]}" -o "$build/guest-results" -t "${VM_LIMIT:-2400}" "sh ./guest-run.sh ./$list"
+case $build in "$top"/*) ;; *) echo "test.sh: '$build' is not in the checkout '$top'" >&2; exit 1 ;; esac
+inside=${build#"$top"/}
+# The programs, and the files of the tree that tests read: at the same paths as here.
+parts=("$inside/bin" "$inside/$list" seccomp-profiles protocol daemon/confine/filters tests)
+[ ! -d "$build/share" ] || parts+=("$inside/share")
+names=()
+for part in "${parts[@]}"; do names+=(-i "$part"); done
+exec "$here/run.sh" -d "$top" "${names[@]}" -o "$build/guest-results" -t "${VM_LIMIT:-2700}" \
+  "cd $inside && sh $top/tests/vm/guest-run.sh $list"
