@@ -185,7 +185,7 @@ class RunEnds(Case):
 
 
 class RunSignals(Case):
-    HANDLES = "import signal, sys; signal.signal({}, lambda *_: {}); print('ready', flush=True)\nwhile True: signal.pause()"
+    HANDLES = "import os, signal; signal.signal({}, lambda *_: {}); os.write(1, b'ready\\n')\nwhile True: signal.pause()"
 
     def started(self, signal_name, handler):
         process = self.start("run", "--", sys.executable, "-c", self.HANDLES.format("signal." + signal_name, handler))
@@ -193,14 +193,14 @@ class RunSignals(Case):
         return process
 
     def test_a_signal_goes_to_the_job(self):
-        process = self.started("SIGINT", "(print('caught', flush=True), sys.exit(9))")
+        process = self.started("SIGINT", r"(os.write(1, b'caught\n'), os._exit(9))")
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(DEADLINE), 9)
         self.assertEqual(process.stdout.read(), b"caught\n")
         self.assertEqual(self.daemon.kills, [{"jail": "j-1", "signal": signal.SIGINT}])
 
     def test_a_second_one_kills_at_once(self):
-        process = self.started("SIGTERM", "print('caught', flush=True)")
+        process = self.started("SIGTERM", r"os.write(1, b'caught\n')")
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.stdout.readline(), b"caught\n")
         process.send_signal(signal.SIGTERM)

@@ -75,8 +75,9 @@ class FakeDaemon:
         listener = socket.socket(socket.AF_UNIX, kind)
         listener.bind(os.path.join(self.path, name))
         listener.listen(16)
-        self.listeners.append(listener)
-        threading.Thread(target=self.accept, args=(listener, name, serve), daemon=True).start()
+        thread = threading.Thread(target=self.accept, args=(listener, name, serve), daemon=True)
+        self.listeners.append((listener, thread))
+        thread.start()
 
     def accept(self, listener, name, serve):
         while True:
@@ -87,7 +88,9 @@ class FakeDaemon:
             threading.Thread(target=serve, args=(connection, name), daemon=True).start()
 
     def close(self):
-        for listener in self.listeners:
+        for listener, thread in self.listeners:
+            listener.shutdown(socket.SHUT_RDWR)  # wakes the thread: one left in accept would take the next test's calls
+            thread.join()
             listener.close()
         if self.child and self.child.poll() is None:
             self.child.kill()
