@@ -91,7 +91,12 @@ std::optional<std::uint64_t> parse_uint(std::string_view text, std::uint64_t mos
   return number;
 }
 
-std::string quoted(std::string_view text) { return "'" + escape_with(text, true) + "'"; }
+std::string quoted(std::string_view text) {
+  std::string out = escape_with(text, true);
+  out.insert(out.begin(), '\'');
+  out += '\'';
+  return out;
+}
 std::string escaped(std::string_view text) { return escape_with(text, false); }
 
 bool is_utf8(std::string_view text) {
