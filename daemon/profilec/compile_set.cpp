@@ -27,7 +27,8 @@ std::uint32_t bits_of(const std::vector<std::string>& words, std::span<const std
 }
 
 wire::Limits to_wire(const filters::ProfileLimits& limits) {
-  return {limits.wall_time, limits.nofile, limits.file_size_max, limits.pids_max, limits.scratch_max, limits.inodes_max};
+  return {limits.wall_time, limits.nofile,      limits.file_size_max,
+          limits.pids_max,  limits.scratch_max, limits.inodes_max};
 }
 
 wire::Profile to_wire(const filters::Profile& from) {
@@ -44,7 +45,8 @@ wire::Profile to_wire(const filters::Profile& from) {
   profile.unix_sockets = from.unix_sockets == "any" ? wire::UnixSockets::kAny : wire::UnixSockets::kNone;
   profile.user_root = from.user_root;
   profile.tmpfs_free = from.tmpfs_free;
-  for (const filters::ProfileTmpfs& tmpfs : from.tmpfs) profile.tmpfs.push_back({tmpfs.path, tmpfs.size, tmpfs.inodes, tmpfs.mode});
+  for (const filters::ProfileTmpfs& tmpfs : from.tmpfs)
+    profile.tmpfs.push_back({tmpfs.path, tmpfs.size, tmpfs.inodes, tmpfs.mode});
   profile.etc = from.etc;
   for (const auto& [name, value] : from.env) profile.env.push_back({name, value});
   profile.limits = to_wire(from.limits);
@@ -73,9 +75,11 @@ Result<wire::Profile> compile_profile(std::string_view name, const SourceFiles& 
   TRY_ASSIGN(const filters::Profile model, filters::load_profile(name, files.profile_source()));
   wire::Profile profile = to_wire(model);
   TRY_ASSIGN(const filters::Filter filter,
-             filters::load_filter(model.filter, files.filter_loader()).context("profile {}: filter {}", sandboxd::quoted(name), sandboxd::quoted(model.filter)));
+             filters::load_filter(model.filter, files.filter_loader())
+                 .context("profile {}: filter {}", sandboxd::quoted(name), sandboxd::quoted(model.filter)));
   TRY_ASSIGN(const std::vector<sock_filter> program,
-             filters::compile_filter(filter, filters::host_arch(), {{"unix_sockets", model.unix_sockets}}).context("profile {}", sandboxd::quoted(name)));
+             filters::compile_filter(filter, filters::host_arch(), {{"unix_sockets", model.unix_sockets}})
+                 .context("profile {}", sandboxd::quoted(name)));
   profile.filter = filters::to_bytes(program);
   profile.hash = wire::hash_of(profile);
   return profile;
@@ -91,7 +95,8 @@ Result<wire::ProfileSet> compile_set(const SetSources& sources) {
     set.profiles.push_back(std::move(profile));
   }
   if (set.find(set.config.default_profile) == nullptr) {
-    return make_error("default_profile is {}, but there is no such profile; there are: {}", sandboxd::quoted(set.config.default_profile), fmt::join(names, ", "));
+    return make_error("default_profile is {}, but there is no such profile; there are: {}",
+                      sandboxd::quoted(set.config.default_profile), fmt::join(names, ", "));
   }
   set.hash = wire::hash_of(set);
   return set;

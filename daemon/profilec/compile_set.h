@@ -11,8 +11,8 @@
 namespace sandboxd::profilec {
 
 struct SetSources {
-  std::string config_path{};      // empty: /etc/sandboxd/sandboxd.json if it is there; one that is named must be there
-  std::string shipped_profiles{}; // the lowest folder
+  std::string config_path{};       // empty: /etc/sandboxd/sandboxd.json if it is there; one that is named must be there
+  std::string shipped_profiles{};  // the lowest folder
   Owner owner = Owner::kRoot;
 };
 

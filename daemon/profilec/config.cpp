@@ -20,10 +20,10 @@ constexpr std::uint64_t kMaxId = 4294967294;  // 4294967295 is no id (chown(2))
 constexpr std::array<std::string_view, 2> kPoolKeys = {"first", "count"};
 constexpr std::array<std::string_view, 4> kUserKeys = {"jails", "connections", "calls_per_second", "pending_bytes"};
 // What a host may lack and the admin may decide to go without.
-constexpr std::array<std::string_view, 6> kLimitNames = {"memory_max", "memory_swap_max", "cpu_max", "pids_max", "io_max", "inodes_max"};
+constexpr std::array<std::string_view, 6> kLimitNames = {"memory_max", "memory_swap_max", "cpu_max",
+                                                         "pids_max",   "io_max",          "inodes_max"};
 
-template <class Number>
-Status read_number(const Cursor& at, std::uint64_t least, std::uint64_t most, Number& number) {
+template <class Number> Status read_number(const Cursor& at, std::uint64_t least, std::uint64_t most, Number& number) {
   TRY_ASSIGN(const std::uint64_t value, at.number(least, most));
   number = static_cast<Number>(value);
   return {};
@@ -41,7 +41,8 @@ Status read_id_pool(const Cursor& at, wire::Config& config) {
     TRY(read_number(count, 2 * kIdsPerJail, kIdsPerSlice, config.id_pool_count));
     if (config.id_pool_count % kIdsPerJail != 0) return count.unexpected(fmt::format("a multiple of {}", kIdsPerJail));
   }
-  if (std::uint64_t{config.id_pool_first} + config.id_pool_count - 1 > kPoolLast) return at.error(fmt::format("ends above {}, the pool's last id", kPoolLast));
+  if (std::uint64_t{config.id_pool_first} + config.id_pool_count - 1 > kPoolLast)
+    return at.error(fmt::format("ends above {}, the pool's last id", kPoolLast));
   return {};
 }
 
@@ -109,14 +110,10 @@ struct ConfigKey {
   Status (*read)(const Cursor&, wire::Config&);
 };
 constexpr std::array kConfigKeys = {
-    ConfigKey{"id_pool", read_id_pool},
-    ConfigKey{"cgroup_root", read_cgroup_root},
-    ConfigKey{"profile_dirs", read_profile_dirs},
-    ConfigKey{"default_profile", read_default_profile},
-    ConfigKey{"allowed_ids", read_allowed_ids},
-    ConfigKey{"uid_min", read_uid_min},
-    ConfigKey{"user_limits", read_user_limits},
-    ConfigKey{"unenforced_limits", read_unenforced_limits},
+    ConfigKey{"id_pool", read_id_pool},           ConfigKey{"cgroup_root", read_cgroup_root},
+    ConfigKey{"profile_dirs", read_profile_dirs}, ConfigKey{"default_profile", read_default_profile},
+    ConfigKey{"allowed_ids", read_allowed_ids},   ConfigKey{"uid_min", read_uid_min},
+    ConfigKey{"user_limits", read_user_limits},   ConfigKey{"unenforced_limits", read_unenforced_limits},
 };
 
 }  // namespace

@@ -41,7 +41,8 @@ Result<Options> parse_options(int argc, char** argv) {
     } else if (word == "--config" && i + 1 < argc) {
       options.config = argv[++i];
     } else {
-      return make_error("unknown argument {}; usage: sandboxd-profilec [--check] [--config FILE]", sandboxd::quoted(word));
+      return make_error("unknown argument {}; usage: sandboxd-profilec [--check] [--config FILE]",
+                        sandboxd::quoted(word));
     }
   }
   return options;
@@ -53,9 +54,11 @@ Status check_powerless() {
   __user_cap_data_struct sets[2] = {};
   if (::syscall(SYS_capget, &header, sets) < 0) return sys_error("capget");
   for (const auto& set : sets) {
-    if ((set.permitted | set.effective | set.inheritable) != 0) return sys_error_code(EPERM, "refuse to run with capabilities");
+    if ((set.permitted | set.effective | set.inheritable) != 0)
+      return sys_error_code(EPERM, "refuse to run with capabilities");
   }
-  if (::getuid() == 0 || ::geteuid() == 0) return sys_error_code(EPERM, "refuse to run as uid 0, which owns the profiles and the jails' user namespaces");
+  if (::getuid() == 0 || ::geteuid() == 0)
+    return sys_error_code(EPERM, "refuse to run as uid 0, which owns the profiles and the jails' user namespaces");
   if (::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) return sys_error_code(EPERM, "refuse to run without no_new_privs");
   return {};
 }
@@ -66,13 +69,15 @@ Status hand_over(const wire::ProfileSet& set) {
   if (info.st_size != 0) return sys_error_code(EINVAL, "descriptor 3 is not empty");
   const std::vector<std::uint8_t> bytes = wire::encode(set);
   TRY(write_all(kAnswerFd, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}).context("descriptor 3"));
-  if (::fcntl(kAnswerFd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) return sys_error("seal descriptor 3");
+  if (::fcntl(kAnswerFd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+    return sys_error("seal descriptor 3");
   return {};
 }
 
 void print(const wire::ProfileSet& set) {
   for (const wire::Profile& profile : set.profiles) {
-    fmt::print("{} {} {} ({} instructions)\n", hex(profile.hash), profile.name, profile.source, profile.filter.size() / 8);
+    fmt::print("{} {} {} ({} instructions)\n", hex(profile.hash), profile.name, profile.source,
+               profile.filter.size() / 8);
   }
 }
 
@@ -80,7 +85,8 @@ Status run(int argc, char** argv) {
   TRY_ASSIGN(const Options options, parse_options(argc, argv));
   if (!options.check) TRY(check_powerless());
   TRY_ASSIGN(const std::string shipped, shipped_profile_folder());
-  TRY_ASSIGN(const wire::ProfileSet set, compile_set({options.config, shipped, options.check ? Owner::kAnyone : Owner::kRoot}));
+  TRY_ASSIGN(const wire::ProfileSet set,
+             compile_set({options.config, shipped, options.check ? Owner::kAnyone : Owner::kRoot}));
   if (!options.check) return hand_over(set);
   print(set);
   return {};

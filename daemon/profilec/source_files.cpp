@@ -39,7 +39,9 @@ Status check_way(int fd, const std::string& path) {
 
 // Opens a canonical path part by part, so that each part that is checked is the part that is gone through.
 Result<UniqueFd> open_way(const std::string& path, int last_flags) {
-  if (!is_canonical_path(path)) return sys_error_code(EINVAL, "path {} must be absolute, without '.', '..', '//' or a '/' at its end", sandboxd::quoted(path));
+  if (!is_canonical_path(path))
+    return sys_error_code(EINVAL, "path {} must be absolute, without '.', '..', '//' or a '/' at its end",
+                          sandboxd::quoted(path));
   UniqueFd at(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!at) return sys_error("open '/'");
   for (std::size_t start = 1; start < path.size();) {
@@ -48,7 +50,9 @@ Result<UniqueFd> open_way(const std::string& path, int last_flags) {
     TRY(check_way(at.get(), path.substr(0, std::max<std::size_t>(start - 1, 1))));
     const int flags = slash == path.size() ? last_flags : O_PATH | O_DIRECTORY;
     UniqueFd next(::openat(at.get(), path.substr(start, slash - start).c_str(), flags | O_NOFOLLOW | O_CLOEXEC));
-    if (!next) return sys_error("open {}{}", sandboxd::quoted(way), errno == ELOOP || errno == ENOTDIR ? " (symbolic links are not followed)" : "");
+    if (!next)
+      return sys_error("open {}{}", sandboxd::quoted(way),
+                       errno == ELOOP || errno == ENOTDIR ? " (symbolic links are not followed)" : "");
     at = std::move(next);
     start = slash + 1;
   }
@@ -83,7 +87,8 @@ std::string filters_beside(std::string_view profile_folder) {
   const std::size_t last = profile_folder.rfind('/') + 1;
   const std::size_t word = profile_folder.find(kWord, last);
   if (word == std::string_view::npos) return std::string(profile_folder) + "/filters";
-  return std::string(profile_folder.substr(0, word)) + "filters" + std::string(profile_folder.substr(word + kWord.size()));
+  return std::string(profile_folder.substr(0, word)) + "filters" +
+         std::string(profile_folder.substr(word + kWord.size()));
 }
 
 Result<std::string> read_checked_file(const std::string& path, Owner owner) {
@@ -92,9 +97,11 @@ Result<std::string> read_checked_file(const std::string& path, Owner owner) {
 }
 
 Result<std::string> shipped_profile_folder() {
-  if (const char* folder = std::getenv("SANDBOXD_PROFILE_DIR"); folder != nullptr && *folder != '\0') return std::string(folder);
+  if (const char* folder = std::getenv("SANDBOXD_PROFILE_DIR"); folder != nullptr && *folder != '\0')
+    return std::string(folder);
   constexpr std::string_view kBelow = "/share/sandboxd/profiles";
-  if (const char* prefix = std::getenv("SANDBOXD_PREFIX"); prefix != nullptr && *prefix != '\0') return prefix + std::string(kBelow);
+  if (const char* prefix = std::getenv("SANDBOXD_PREFIX"); prefix != nullptr && *prefix != '\0')
+    return prefix + std::string(kBelow);
   char self[PATH_MAX] = {};
   if (::readlink("/proc/self/exe", self, sizeof self - 1) < 0) return sys_error("readlink '/proc/self/exe'");
   // PREFIX/bin/program in a build tree, PREFIX/libexec/sandboxd/program where it is installed.
@@ -103,7 +110,8 @@ Result<std::string> shipped_profile_folder() {
     prefix.resize(std::min(prefix.rfind('/'), prefix.size()));
     if (up > 0 && ::access((prefix + std::string(kBelow)).c_str(), F_OK) == 0) return prefix + std::string(kBelow);
   }
-  return sys_error_code(ENOENT, "no share/sandboxd/profiles in the prefix of {}; set SANDBOXD_PREFIX", sandboxd::quoted(self));
+  return sys_error_code(ENOENT, "no share/sandboxd/profiles in the prefix of {}; set SANDBOXD_PREFIX",
+                        sandboxd::quoted(self));
 }
 
 Result<SourceFiles> SourceFiles::open(const std::vector<Folder>& profile_folders, Owner owner) {
@@ -140,7 +148,8 @@ Result<std::string> SourceFiles::add(const std::string& path, std::vector<Added>
   const std::size_t slash = path.rfind('/');
   const std::string file = slash == std::string::npos ? path : path.substr(slash + 1);
   const std::string name = file.ends_with(kSuffix) ? file.substr(0, file.size() - kSuffix.size()) : std::string();
-  if (!filters::is_name(name)) return sys_error_code(EINVAL, "{} must be named as what it defines: NAME.json", sandboxd::quoted(path));
+  if (!filters::is_name(name))
+    return sys_error_code(EINVAL, "{} must be named as what it defines: NAME.json", sandboxd::quoted(path));
   TRY_ASSIGN(std::string text, read_checked_file(path, owner_));
   into.push_back({name, {path, std::move(text)}});
   return name;
@@ -187,7 +196,8 @@ Result<std::vector<std::string>> SourceFiles::profile_names() const {
       const std::string_view file = entry->d_name;
       if (!file.ends_with(kSuffix) || file.starts_with('.')) continue;
       const std::string_view name = file.substr(0, file.size() - kSuffix.size());
-      if (!filters::is_name(name)) return make_error("{}/{} is no profile's name: letters, digits, '-' and '_'", folder.path, escaped(file));
+      if (!filters::is_name(name))
+        return make_error("{}/{} is no profile's name: letters, digits, '-' and '_'", folder.path, escaped(file));
       names.emplace(name);
     }
   }

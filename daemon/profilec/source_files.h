@@ -49,7 +49,8 @@ class SourceFiles {
     filters::SourceText source{};
   };
 
-  [[nodiscard]] Result<bool> read_from(const OpenFolder& folder, std::string_view name, filters::SourceText& source) const;
+  [[nodiscard]] Result<bool> read_from(const OpenFolder& folder, std::string_view name,
+                                       filters::SourceText& source) const;
   Status open_folder(const Folder& folder, std::vector<OpenFolder>& into) const;
   Result<std::string> add(const std::string& path, std::vector<Added>& into) const;
 

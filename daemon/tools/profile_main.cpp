@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "base/text.h"
 #include "daemon/profilec/compile_set.h"
@@ -27,7 +27,7 @@ using profilec::SourceFiles;
 struct Options {
   std::string config{};
   std::vector<std::string> files{};
-  std::string what{};     // a profile's name or file; a filter's name
+  std::string what{};  // a profile's name or file; a filter's name
   std::string call{};
   std::string profile{};  // empty: the configured default
   std::string arch{};
@@ -67,7 +67,8 @@ filters::Loader including(const SourceFiles& files, const std::string& name) {
     if (wanted != "check") return files.filter(wanted);
     return filters::SourceText{"check", fmt::format(R"({{"name":"check","description":"-",
       "default":{{"action":"errno","errno":"ENOSYS","why":"-"}},"foreign_abi":{{"action":"errno","errno":"ENOSYS","why":"-"}},
-      "rules":[{{"include":"{}"}}]}})", name)};
+      "rules":[{{"include":"{}"}}]}})",
+                                                    name)};
   };
 }
 
@@ -83,7 +84,8 @@ Result<std::string> sizes_of(const filters::Filter& filter, const filters::Param
 Status check_filter_file(SourceFiles& files, const std::string& path, FileKind kind) {
   TRY_ASSIGN(const std::string name, files.add_filter(path));
   const bool whole = kind == FileKind::kFilter;
-  TRY_ASSIGN(const filters::Filter filter, whole ? filters::load_filter(name, files.filter_loader()) : filters::load_filter("check", including(files, name)));
+  TRY_ASSIGN(const filters::Filter filter, whole ? filters::load_filter(name, files.filter_loader())
+                                                 : filters::load_filter("check", including(files, name)));
   for (const std::string unix_sockets : {"none", "any"}) {
     TRY_ASSIGN(const std::string sizes, sizes_of(filter, {{"unix_sockets", unix_sockets}}));
     fmt::print("{}: filter '{}' with unix_sockets {}: {}\n", path, name, unix_sockets, sizes);
@@ -94,7 +96,8 @@ Status check_filter_file(SourceFiles& files, const std::string& path, FileKind k
 Status check_profile_file(SourceFiles& files, const std::string& path) {
   TRY_ASSIGN(const std::string name, files.add_profile(path));
   TRY_ASSIGN(const filters::Profile profile, filters::load_profile(name, files.profile_source()));
-  TRY_ASSIGN(const filters::Filter filter, filters::load_filter(profile.filter, files.filter_loader()).context("{}: filter {}", path, sandboxd::quoted(profile.filter)));
+  TRY_ASSIGN(const filters::Filter filter, filters::load_filter(profile.filter, files.filter_loader())
+                                               .context("{}: filter {}", path, sandboxd::quoted(profile.filter)));
   TRY_ASSIGN(const std::string sizes, sizes_of(filter, {{"unix_sockets", profile.unix_sockets}}));
   fmt::print("{}: profile '{}', filter '{}': {}\n", path, name, profile.filter, sizes);
   return {};
@@ -105,7 +108,8 @@ Status check(const Options& options) {
   TRY_ASSIGN(Loaded loaded, load(options));
   for (const std::string& path : options.files) {
     TRY_ASSIGN(const FileKind kind, kind_of(path));
-    TRY(kind == FileKind::kProfile ? check_profile_file(loaded.files, path) : check_filter_file(loaded.files, path, kind));
+    TRY(kind == FileKind::kProfile ? check_profile_file(loaded.files, path)
+                                   : check_filter_file(loaded.files, path, kind));
   }
   return {};
 }
@@ -143,9 +147,12 @@ Status explain(const Options& options) {
   if (!options.arch.empty()) {
     TRY_ASSIGN(arch, filters::arch_from_text(options.arch));
   }
-  if (!filters::is_syscall_name(options.call)) return make_error("unknown system call {}; expected a name from syscalls(2)", sandboxd::quoted(options.call));
-  if (!filters::syscall_number(arch, options.call)) return make_error("{} has no system call {}", to_text(arch), sandboxd::quoted(options.call));
-  TRY_ASSIGN(const filters::BoundFilter bound, filters::bind_filter(filter, arch, {{"unix_sockets", profile.unix_sockets}}));
+  if (!filters::is_syscall_name(options.call))
+    return make_error("unknown system call {}; expected a name from syscalls(2)", sandboxd::quoted(options.call));
+  if (!filters::syscall_number(arch, options.call))
+    return make_error("{} has no system call {}", to_text(arch), sandboxd::quoted(options.call));
+  TRY_ASSIGN(const filters::BoundFilter bound,
+             filters::bind_filter(filter, arch, {{"unix_sockets", profile.unix_sockets}}));
   fmt::print("{}", options.json ? explain_json(bound, options.call) + "\n" : explain_text(bound, options.call));
   return {};
 }
@@ -169,7 +176,8 @@ int run(int argc, char** argv) {
       std::exit(EXIT_FAILURE);
     }
   };
-  CLI::App* check_app = app.add_subcommand("check", "check profile and filter files; later ones may inherit earlier ones");
+  CLI::App* check_app =
+      app.add_subcommand("check", "check profile and filter files; later ones may inherit earlier ones");
   check_app->add_option("FILE", options.files)->required();
   check_app->callback([&] { finish(check); });
   CLI::App* show_app = app.add_subcommand("show", "a profile with all that it inherits");

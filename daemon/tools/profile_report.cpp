@@ -31,7 +31,8 @@ std::string conditions_text(const Rule& rule) {
 
 std::string parameters_text(const Rule& rule) {
   std::string text;
-  for (const auto& [name, values] : rule.profile) text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", name, fmt::join(values, " or "));
+  for (const auto& [name, values] : rule.profile)
+    text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", name, fmt::join(values, " or "));
   return text;
 }
 
@@ -60,7 +61,8 @@ std::string calls_text(const Rule& rule) {
   std::string text;
   for (const std::string& name : names) {
     text += (text.empty() ? "" : ", ") + name;
-    if (const auto group = members.find(name); group != members.end()) text += fmt::format(" ({})", fmt::join(group->second, ", "));
+    if (const auto group = members.find(name); group != members.end())
+      text += fmt::format(" ({})", fmt::join(group->second, ", "));
   }
   return text;
 }
@@ -75,7 +77,8 @@ std::string cell(std::string text) {
 std::string resolved_json(const filters::Profile& profile) {
   Json tmpfs = Json::array();
   for (const filters::ProfileTmpfs& one : profile.tmpfs) {
-    tmpfs.push_back({{"path", one.path}, {"size", one.size}, {"inodes", one.inodes}, {"mode", fmt::format("{:04o}", one.mode)}});
+    tmpfs.push_back(
+        {{"path", one.path}, {"size", one.size}, {"inodes", one.inodes}, {"mode", fmt::format("{:04o}", one.mode)}});
   }
   const filters::ProfileLimits& limits = profile.limits;
   const Json value = {{"name", profile.name},
@@ -106,15 +109,17 @@ std::string explain_text(const filters::BoundFilter& bound, const std::string& c
   const filters::Filter& filter = *bound.filter;
   const filters::BoundCall* found = call_of(bound, call);
   if (found == nullptr) {
-    return fmt::format("{} ({}): {}\n  no rule of filter '{}' names it: {}\n", call, to_text(bound.arch), to_text(filter.default_action),
-                       filter.name, filter.default_why);
+    return fmt::format("{} ({}): {}\n  no rule of filter '{}' names it: {}\n", call, to_text(bound.arch),
+                       to_text(filter.default_action), filter.name, filter.default_why);
   }
   std::string text = fmt::format("{} ({}), filter '{}':\n", call, to_text(bound.arch), filter.name);
   bool decided = false;
   for (const Rule* rule : found->rules) {
     const std::string group = group_of(*rule, call);
-    text += fmt::format("  {}{}{}\n      {}\n      {} line {}{}\n", to_text(rule->action), rule->when.empty() ? (found->rules.size() > 1 ? " otherwise" : "") : " if ",
-                        conditions_text(*rule), rule->why, rule->file, rule->line, group.empty() ? "" : ", as one of " + group);
+    text +=
+        fmt::format("  {}{}{}\n      {}\n      {} line {}{}\n", to_text(rule->action),
+                    rule->when.empty() ? (found->rules.size() > 1 ? " otherwise" : "") : " if ", conditions_text(*rule),
+                    rule->why, rule->file, rule->line, group.empty() ? "" : ", as one of " + group);
     decided = decided || rule->when.empty();
   }
   if (!decided) text += fmt::format("  {} otherwise\n      {}\n", to_text(filter.default_action), filter.default_why);
@@ -133,16 +138,23 @@ std::string explain_json(const filters::BoundFilter& bound, const std::string& c
       decided = decided || rule->when.empty();
     }
   }
-  if (!decided) rules.push_back({{"action", to_text(bound.filter->default_action)}, {"why", bound.filter->default_why}, {"file", bound.filter->file}});
-  const Json value = {{"syscall", call}, {"architecture", to_text(bound.arch)}, {"filter", bound.filter->name}, {"rules", rules}};
+  if (!decided)
+    rules.push_back({{"action", to_text(bound.filter->default_action)},
+                     {"why", bound.filter->default_why},
+                     {"file", bound.filter->file}});
+  const Json value = {
+      {"syscall", call}, {"architecture", to_text(bound.arch)}, {"filter", bound.filter->name}, {"rules", rules}};
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string refusals_page(const filters::Filter& filter) {
   std::string page = fmt::format("# What the filter `{}` refuses\n\n{}.\n\n", filter.name, filter.description);
-  page += fmt::format("This page is made by `sandboxd-profile table {}`; a test holds it to the filter's files.\n\n", filter.name);
-  page += fmt::format("* A call that no rule names: `{}`, since {}.\n", to_text(filter.default_action), filter.default_why);
-  page += fmt::format("* A call of another ABI: `{}`, since {}.\n\n", to_text(filter.foreign_action), filter.foreign_why);
+  page += fmt::format("This page is made by `sandboxd-profile table {}`; a test holds it to the filter's files.\n\n",
+                      filter.name);
+  page +=
+      fmt::format("* A call that no rule names: `{}`, since {}.\n", to_text(filter.default_action), filter.default_why);
+  page +=
+      fmt::format("* A call of another ABI: `{}`, since {}.\n\n", to_text(filter.foreign_action), filter.foreign_why);
   page += "The first rule that matches a call decides it, so a row holds for what the rows above it have left.\n\n";
   page += "| calls | if | answer | why |\n|---|---|---|---|\n";
   for (const Rule& rule : filter.rules) {
@@ -150,7 +162,8 @@ std::string refusals_page(const filters::Filter& filter) {
     std::string when = conditions_text(rule);
     const std::string profile = parameters_text(rule);
     if (!profile.empty()) when += fmt::format("{}profile says {}", when.empty() ? "" : ", ", profile);
-    page += fmt::format("| {} | {} | `{}` | {} |\n", cell(calls_text(rule)), cell(when), to_text(rule.action), cell(rule.why));
+    page += fmt::format("| {} | {} | `{}` | {} |\n", cell(calls_text(rule)), cell(when), to_text(rule.action),
+                        cell(rule.why));
   }
   return page;
 }

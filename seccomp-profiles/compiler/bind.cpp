@@ -21,10 +21,11 @@ Error unknown_call(std::string_view file, const NamedCall& call) {
 
 Error missing_on(std::string_view file, const NamedCall& call, Arch arch) {
   const Arch other = arch == Arch::kX86_64 ? Arch::kAarch64 : Arch::kX86_64;
-  return make_error("{} line {}, at '{}': {} has no system call {}; give the rule \"architectures\": [\"{}\"], or list it "
-                    "under '{}' in its group",
-                    sandboxd::quoted(file), call.line, call.path, to_text(arch), sandboxd::quoted(call.name), to_text(other),
-                    to_text(other));
+  return make_error(
+      "{} line {}, at '{}': {} has no system call {}; give the rule \"architectures\": [\"{}\"], or list it "
+      "under '{}' in its group",
+      sandboxd::quoted(file), call.line, call.path, to_text(arch), sandboxd::quoted(call.name), to_text(other),
+      to_text(other));
 }
 
 Status check_calls(std::string_view file, const std::vector<NamedCall>& calls) {
@@ -69,7 +70,8 @@ Verdict decide(const BoundFilter& bound, std::uint32_t number, const std::array<
   const auto call = bound.calls.find(number);
   if (call == bound.calls.end()) return {bound.filter->default_action, nullptr};
   for (const Rule* rule : call->second.rules) {
-    if (std::ranges::all_of(rule->when, [&](const Condition& c) { return c.holds(args[c.arg]); })) return {rule->action, rule};
+    if (std::ranges::all_of(rule->when, [&](const Condition& c) { return c.holds(args[c.arg]); }))
+      return {rule->action, rule};
   }
   return {bound.filter->default_action, nullptr};
 }

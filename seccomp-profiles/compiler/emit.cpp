@@ -57,7 +57,9 @@ class BackwardAssembler {
  private:
   static constexpr std::size_t kReach = 254;  // one less: the second detour may push the first target on by one
 
-  [[nodiscard]] std::uint32_t distance(Label target) const { return static_cast<std::uint32_t>(reversed_.size() - target); }
+  [[nodiscard]] std::uint32_t distance(Label target) const {
+    return static_cast<std::uint32_t>(reversed_.size() - target);
+  }
 
   std::vector<sock_filter> reversed_{};
 };
@@ -90,7 +92,9 @@ class ConditionEmitter {
 
  private:
   [[nodiscard]] bool wide() const { return condition_.width == 64; }
-  [[nodiscard]] bool masked() const { return condition_.op == Op::kMaskedEqual || condition_.op == Op::kMaskedNotEqual; }
+  [[nodiscard]] bool masked() const {
+    return condition_.op == Op::kMaskedEqual || condition_.op == Op::kMaskedNotEqual;
+  }
 
   // Loads one half of the argument, masked where the operation is.
   Label load_half(std::size_t offset, std::uint32_t mask) {
@@ -146,7 +150,9 @@ struct Treatment {
 
   [[nodiscard]] bool same(const Treatment& other) const {
     const auto same_step = [](const auto& a, const auto& b) {
-      return a.second == b.second && std::ranges::equal(a.first, b.first, [](const Condition& x, const Condition& y) { return x.same_test(y); });
+      return a.second == b.second && std::ranges::equal(a.first, b.first, [](const Condition& x, const Condition& y) {
+               return x.same_test(y);
+             });
     };
     return last == other.last && std::ranges::equal(steps, other.steps, same_step);
   }
@@ -245,7 +251,8 @@ Result<std::vector<sock_filter>> emit_bpf(const BoundFilter& bound) {
   out.load(offsetof(seccomp_data, arch));
   std::vector<sock_filter> program = std::move(out).take();
   if (program.size() > BPF_MAXINSNS) {
-    return sys_error_code(E2BIG, "filter '{}': {} instructions (at most {})", bound.filter->name, program.size(), BPF_MAXINSNS);
+    return sys_error_code(E2BIG, "filter '{}': {} instructions (at most {})", bound.filter->name, program.size(),
+                          BPF_MAXINSNS);
   }
   return program;
 }

@@ -37,16 +37,16 @@ struct Action {
 [[nodiscard]] std::string to_text(const Action& action);  // "allow", "errno EPERM", "kill_process"
 
 enum class Op : std::uint8_t {
-  kEqual,           // one of `values`
-  kNotEqual,        // none of `values`
+  kEqual,     // one of `values`
+  kNotEqual,  // none of `values`
   kLess,
   kLessOrEqual,
   kGreater,
   kGreaterOrEqual,
-  kMaskedEqual,     // (arg & mask) is one of `values`
+  kMaskedEqual,  // (arg & mask) is one of `values`
   kMaskedNotEqual,
-  kAnyBit,          // (arg & mask) != 0
-  kNoBit,           // (arg & mask) == 0
+  kAnyBit,  // (arg & mask) != 0
+  kNoBit,   // (arg & mask) == 0
 };
 
 // `width` is what the kernel itself looks at: 32 for int, unsigned, mode_t, where the upper half of the register is the
@@ -96,8 +96,8 @@ struct Filter {
   std::string name{};
   std::string description{};
   std::string file{};
-  Action default_action{};   // a call that no rule names
-  Action foreign_action{};   // a call of another ABI: x32, i386, 32-bit ARM
+  Action default_action{};  // a call that no rule names
+  Action foreign_action{};  // a call of another ABI: x32, i386, 32-bit ARM
   std::string default_why{};
   std::string foreign_why{};
   std::vector<Rule> rules{};

@@ -41,7 +41,8 @@ class CountingIterator {
 // Builds the tree from the parser's events. A false return stops the parser.
 class TreeBuilder : public nlohmann::json_sax<Json> {
  public:
-  TreeBuilder(const char* begin, const char* const* seen, std::string_view file) : scanned_(begin), seen_(seen), file_(file) {}
+  TreeBuilder(const char* begin, const char* const* seen, std::string_view file)
+      : scanned_(begin), seen_(seen), file_(file) {}
 
   bool null() override { return put(make(Kind::kNull)); }
   bool boolean(bool value) override {
@@ -78,7 +79,8 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
   bool key(string_t& value) override {
     const auto same = [&](const auto& member) { return member.first == value; };
     if (std::ranges::any_of(open_.back().members, same)) {
-      return fail(fmt::format("{} line {}: key {} is given twice; remove one", sandboxd::quoted(file_), line(), sandboxd::quoted(value)));
+      return fail(fmt::format("{} line {}: key {} is given twice; remove one", sandboxd::quoted(file_), line(),
+                              sandboxd::quoted(value)));
     }
     keys_.push_back(std::move(value));
     return true;
@@ -182,7 +184,8 @@ Result<JsonNode> parse_json(std::string_view text, std::string_view file) {
   if (text.size() > kMaxFileBytes) return make_error("{}: larger than {} bytes", sandboxd::quoted(file), kMaxFileBytes);
   const char* seen = text.data();
   TreeBuilder builder(text.data(), &seen, file);
-  (void)Json::sax_parse(CountingIterator(text.data(), &seen), CountingIterator(text.data() + text.size(), nullptr), &builder);
+  (void)Json::sax_parse(CountingIterator(text.data(), &seen), CountingIterator(text.data() + text.size(), nullptr),
+                        &builder);
   return std::move(builder).take();
 }
 
@@ -201,8 +204,9 @@ Status Cursor::only_keys(std::span<const std::string_view> known) const {
     Cursor child = *this;
     child.node_ = &value;
     const std::string_view near = nearest(key, known);
-    return child.error(near.empty() ? fmt::format("unknown key {}; known here: {}", sandboxd::quoted(key), fmt::join(known, ", "))
-                                    : fmt::format("unknown key {}; did you mean '{}'?", sandboxd::quoted(key), near));
+    return child.error(
+        near.empty() ? fmt::format("unknown key {}; known here: {}", sandboxd::quoted(key), fmt::join(known, ", "))
+                     : fmt::format("unknown key {}; did you mean '{}'?", sandboxd::quoted(key), near));
   }
   return {};
 }
@@ -276,7 +280,8 @@ Result<std::vector<std::string>> Cursor::texts() const {
   std::vector<std::string> values;
   for (const Cursor& item : all) {
     TRY_ASSIGN(std::string value, item.filled_text());
-    if (std::ranges::find(values, value) != values.end()) return item.error(fmt::format("{} is listed twice", sandboxd::quoted(value)));
+    if (std::ranges::find(values, value) != values.end())
+      return item.error(fmt::format("{} is listed twice", sandboxd::quoted(value)));
     values.push_back(std::move(value));
   }
   return values;

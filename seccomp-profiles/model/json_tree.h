@@ -23,8 +23,8 @@ struct JsonNode {
   Kind kind = Kind::kNull;
   int line = 0;
   bool boolean = false;
-  std::uint64_t number = 0;  // kUnsigned
-  std::string text{};        // kText; the number as written for kNegative and kFloat
+  std::uint64_t number = 0;                                 // kUnsigned
+  std::string text{};                                       // kText; the number as written for kNegative and kFloat
   std::vector<JsonNode> items{};                            // kArray
   std::vector<std::pair<std::string, JsonNode>> members{};  // kObject, in the file's order
 };

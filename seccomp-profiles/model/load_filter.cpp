@@ -13,10 +13,12 @@
 namespace sandboxd::filters {
 namespace {
 
-constexpr std::array<std::string_view, 6> kFileKeys = {"name", "description", "default", "foreign_abi", "groups", "rules"};
+constexpr std::array<std::string_view, 6> kFileKeys = {"name",        "description", "default",
+                                                       "foreign_abi", "groups",      "rules"};
 constexpr std::array<std::string_view, 4> kGroupKeys = {"why", "syscalls", "x86_64", "aarch64"};
 constexpr std::array<std::string_view, 1> kIncludeKeys = {"include"};
-constexpr std::array<std::string_view, 7> kRuleKeys = {"syscalls", "architectures", "when", "profile", "action", "errno", "why"};
+constexpr std::array<std::string_view, 7> kRuleKeys = {"syscalls", "architectures", "when", "profile",
+                                                       "action",   "errno",         "why"};
 constexpr std::array<std::string_view, 3> kActionKeys = {"action", "errno", "why"};
 constexpr std::array<std::string_view, 5> kConditionKeys = {"arg", "width", "op", "mask", "value"};
 constexpr std::size_t kMaxIncludes = 16;
@@ -64,8 +66,9 @@ Result<std::uint64_t> constant_at(const Cursor& at, std::uint8_t width) {
     const auto known = constant_value(at.node().text);
     if (!known) {
       const std::string_view near = nearest(at.node().text, constant_names());
-      return at.unexpected(near.empty() ? "a number (12, \"0x5412\", \"04000\") or a constant's name, several joined by '|'"
-                                        : fmt::format("a number or a constant's name; did you mean '{}'?", near));
+      return at.unexpected(near.empty()
+                               ? "a number (12, \"0x5412\", \"04000\") or a constant's name, several joined by '|'"
+                               : fmt::format("a number or a constant's name; did you mean '{}'?", near));
     }
     value = *known;
   } else {
@@ -104,7 +107,8 @@ class FilterLoader {
       filter_.file = source.file;
       TRY(load_top_actions(file));
     } else if (file.has("default") || file.has("foreign_abi")) {
-      return file.error("has 'default' or 'foreign_abi', so it is a whole filter; only files without them can be included");
+      return file.error(
+          "has 'default' or 'foreign_abi', so it is a whole filter; only files without them can be included");
     }
     if (file.has("groups")) TRY(load_groups(file, source.file));
     TRY_ASSIGN(const Cursor rules, file.member("rules"));
@@ -132,9 +136,11 @@ class FilterLoader {
     TRY_ASSIGN(const Cursor groups_at, file.member("groups"));
     TRY_ASSIGN(const auto groups, groups_at.members());
     for (const auto& [group_name, at] : groups) {
-      if (!group_name.starts_with('@') || !is_name(group_name.substr(1))) return at.error("a group's name is '@' and a name, as in '@process'");
+      if (!group_name.starts_with('@') || !is_name(group_name.substr(1)))
+        return at.error("a group's name is '@' and a name, as in '@process'");
       if (const auto other = groups_.find(group_name); other != groups_.end()) {
-        return at.error(fmt::format("group {} is defined in {} already", sandboxd::quoted(group_name), sandboxd::quoted(other->second.file)));
+        return at.error(fmt::format("group {} is defined in {} already", sandboxd::quoted(group_name),
+                                    sandboxd::quoted(other->second.file)));
       }
       TRY(at.only_keys(kGroupKeys));
       TRY_ASSIGN(const Cursor why, at.member("why"));
@@ -161,7 +167,8 @@ class FilterLoader {
   }
 
   // One name of a list: a system call, or a group that is defined above it.
-  Status add_call(const Cursor& item, std::uint8_t archs, const std::string& group_name, std::vector<NamedCall>& calls) {
+  Status add_call(const Cursor& item, std::uint8_t archs, const std::string& group_name,
+                  std::vector<NamedCall>& calls) {
     TRY_ASSIGN(const std::string name, item.filled_text());
     if (!name.starts_with('@')) return add_named(item, {name, archs, group_name, item.path(), item.line()}, calls);
     const auto group = groups_.find(name);
@@ -169,8 +176,9 @@ class FilterLoader {
       std::vector<std::string_view> known;
       for (const auto& entry : groups_) known.push_back(entry.first);
       const std::string_view near = nearest(name, known);
-      return item.error(near.empty() ? fmt::format("unknown group {}; groups are defined above their use", sandboxd::quoted(name))
-                                     : fmt::format("unknown group {}; did you mean '{}'?", sandboxd::quoted(name), near));
+      return item.error(
+          near.empty() ? fmt::format("unknown group {}; groups are defined above their use", sandboxd::quoted(name))
+                       : fmt::format("unknown group {}; did you mean '{}'?", sandboxd::quoted(name), near));
     }
     for (NamedCall call : group->second.calls) {
       call.archs &= archs;
@@ -183,8 +191,11 @@ class FilterLoader {
   }
 
   static Status add_named(const Cursor& item, NamedCall call, std::vector<NamedCall>& calls) {
-    const auto same = [&](const NamedCall& other) { return other.name == call.name && (other.archs & call.archs) != 0; };
-    if (std::ranges::any_of(calls, same)) return item.error(fmt::format("system call {} is listed twice", sandboxd::quoted(call.name)));
+    const auto same = [&](const NamedCall& other) {
+      return other.name == call.name && (other.archs & call.archs) != 0;
+    };
+    if (std::ranges::any_of(calls, same))
+      return item.error(fmt::format("system call {} is listed twice", sandboxd::quoted(call.name)));
     if (calls.size() >= kMaxCalls) return item.error(fmt::format("more than {} system calls in one list", kMaxCalls));
     calls.push_back(std::move(call));
     return {};
@@ -196,7 +207,8 @@ class FilterLoader {
     TRY_ASSIGN(const Cursor name_at, entry.member("include"));
     TRY_ASSIGN(const std::string name, name_at.text());
     if (!is_name(name)) return name_at.unexpected("the name of a filter file, without '.json'");
-    if (std::ranges::find(loaded_, name) != loaded_.end()) return name_at.error(fmt::format("{} is included already", sandboxd::quoted(name)));
+    if (std::ranges::find(loaded_, name) != loaded_.end())
+      return name_at.error(fmt::format("{} is included already", sandboxd::quoted(name)));
     if (loaded_.size() >= kMaxIncludes) return name_at.error(fmt::format("more than {} files", kMaxIncludes));
     return load_file(name, false).context("{}", name_at.error("include").context);
   }
@@ -278,15 +290,20 @@ class FilterLoader {
     TRY_ASSIGN(const Cursor op_at, at.member("op"));
     TRY_ASSIGN(const std::string op_name, op_at.text());
     const auto* op = std::ranges::find(kOps, op_name, &OpName::name);
-    if (op == kOps.end()) return op_at.unexpected("equal, not_equal, less, less_or_equal, greater, greater_or_equal, masked_equal, masked_not_equal, any_bit or no_bit");
+    if (op == kOps.end())
+      return op_at.unexpected(
+          "equal, not_equal, less, less_or_equal, greater, greater_or_equal, masked_equal, masked_not_equal, any_bit "
+          "or no_bit");
     condition.op = op->op;
     TRY(operands_at(at, *op, condition));
     return condition;
   }
 
   static Status operands_at(const Cursor& at, const OpName& op, Condition& condition) {
-    if (at.has("mask") != op.mask) return at.error(fmt::format("op '{}' {} 'mask'", op.name, op.mask ? "needs" : "takes no"));
-    if (at.has("value") != op.value) return at.error(fmt::format("op '{}' {} 'value'", op.name, op.value ? "needs" : "takes no"));
+    if (at.has("mask") != op.mask)
+      return at.error(fmt::format("op '{}' {} 'mask'", op.name, op.mask ? "needs" : "takes no"));
+    if (at.has("value") != op.value)
+      return at.error(fmt::format("op '{}' {} 'value'", op.name, op.value ? "needs" : "takes no"));
     std::string left = fmt::format("arg{}", condition.arg);
     std::string right;
     if (op.mask) {
@@ -315,7 +332,8 @@ class FilterLoader {
     }
     for (const Cursor& item : items) {
       TRY_ASSIGN(const std::uint64_t value, constant_at(item, condition.width));
-      if (op.mask && (value & ~condition.mask) != 0) return item.error("has bits outside the mask: it could never be equal");
+      if (op.mask && (value & ~condition.mask) != 0)
+        return item.error("has bits outside the mask: it could never be equal");
       condition.values.push_back(value);
       text += (text.empty() ? "" : ", ") + value_text(item);
     }
@@ -349,8 +367,9 @@ class FilterLoader {
       for (const NamedCall& call : rule.calls) {
         auto& [archs, by] = decided[{rule.file, call.name}];
         if (call.group.empty() && (archs & call.archs) == call.archs) {
-          return make_error("{} line {}, at '{}': {} is decided already by the rule of line {}; put the narrower rule first",
-                            sandboxd::quoted(rule.file), rule.line, call.path, sandboxd::quoted(call.name), by->line);
+          return make_error(
+              "{} line {}, at '{}': {} is decided already by the rule of line {}; put the narrower rule first",
+              sandboxd::quoted(rule.file), rule.line, call.path, sandboxd::quoted(call.name), by->line);
         }
         if (rule.when.empty() && rule.profile.empty()) {
           archs |= call.archs;

@@ -24,11 +24,13 @@ constexpr std::array<std::string_view, 2> kProcs = {"full", "pid"};
 constexpr std::array<std::string_view, 2> kUnixSockets = {"none", "any"};
 constexpr std::array<std::string_view, 4> kTmpfsKeys = {"path", "size", "inodes", "mode"};
 // What the jail has of its own there, or must never see of the host's.
-constexpr std::array<std::string_view, 9> kOwnEtc = {"passwd", "group", "hosts", "hostname", "nsswitch.conf", "resolv.conf", "shadow", "gshadow", "machine-id"};
+constexpr std::array<std::string_view, 9> kOwnEtc = {"passwd",      "group",  "hosts",   "hostname",  "nsswitch.conf",
+                                                     "resolv.conf", "shadow", "gshadow", "machine-id"};
 
 Result<std::string> word_at(const Cursor& at, std::span<const std::string_view> known) {
   TRY_ASSIGN(std::string word, at.text());
-  if (std::ranges::find(known, word) == known.end()) return at.unexpected(fmt::format("one of {}", fmt::join(known, ", ")));
+  if (std::ranges::find(known, word) == known.end())
+    return at.unexpected(fmt::format("one of {}", fmt::join(known, ", ")));
   return word;
 }
 
@@ -106,7 +108,8 @@ Result<ProfileTmpfs> tmpfs_at(const Cursor& at) {
   ProfileTmpfs tmpfs;
   TRY_ASSIGN(const Cursor path_at, at.member("path"));
   TRY_ASSIGN(tmpfs.path, path_at.text());
-  if (!is_canonical_path(tmpfs.path) || tmpfs.path == "/") return path_at.unexpected("an absolute path without '.', '..' or '//'");
+  if (!is_canonical_path(tmpfs.path) || tmpfs.path == "/")
+    return path_at.unexpected("an absolute path without '.', '..' or '//'");
   TRY_ASSIGN(const Cursor size_cursor, at.member("size"));
   TRY_ASSIGN(tmpfs.size, size_at(size_cursor));
   if (tmpfs.size == 0) return size_cursor.unexpected("a size above 0");
@@ -117,7 +120,8 @@ Result<ProfileTmpfs> tmpfs_at(const Cursor& at) {
   TRY_ASSIGN(const std::string mode, mode_at.text());
   const bool octal = mode.size() == 4 && std::ranges::all_of(mode, [](char c) { return c >= '0' && c <= '7'; });
   // Setuid and setgid bits have no place on a scratch directory.
-  if (!octal || (mode[0] != '0' && mode[0] != '1')) return mode_at.unexpected("four octal digits, '0000' to '1777', as '1777'");
+  if (!octal || (mode[0] != '0' && mode[0] != '1'))
+    return mode_at.unexpected("four octal digits, '0000' to '1777', as '1777'");
   tmpfs.mode = static_cast<std::uint32_t>(std::stoul(mode, nullptr, 8));
   return tmpfs;
 }
@@ -128,7 +132,8 @@ Status read_tmpfs(const Cursor& at, Profile& profile) {
   for (const Cursor& item : items) {
     TRY_ASSIGN(ProfileTmpfs tmpfs, tmpfs_at(item));
     const auto same = [&](const ProfileTmpfs& other) { return other.path == tmpfs.path; };
-    if (std::ranges::any_of(profile.tmpfs, same)) return item.error(fmt::format("{} is listed twice", sandboxd::quoted(tmpfs.path)));
+    if (std::ranges::any_of(profile.tmpfs, same))
+      return item.error(fmt::format("{} is listed twice", sandboxd::quoted(tmpfs.path)));
     profile.tmpfs.push_back(std::move(tmpfs));
   }
   // A mount on the parent hides what was mounted below it before.
@@ -141,9 +146,11 @@ Status read_etc(const Cursor& at, Profile& profile) {
   TRY_ASSIGN(const std::vector<Cursor> items, at.items());
   for (std::size_t i = 0; i < items.size(); ++i) {
     const std::string& name = profile.etc[i];
-    if (name.starts_with('/') || !is_canonical_path("/" + name)) return items[i].unexpected("a name below /etc, as 'ssl/certs'");
+    if (name.starts_with('/') || !is_canonical_path("/" + name))
+      return items[i].unexpected("a name below /etc, as 'ssl/certs'");
     if (std::ranges::find(kOwnEtc, name) != kOwnEtc.end()) {
-      return items[i].error(fmt::format("{} is the jail's own, or the host's alone; remove it", sandboxd::quoted(name)));
+      return items[i].error(
+          fmt::format("{} is the jail's own, or the host's alone; remove it", sandboxd::quoted(name)));
     }
   }
   return {};
@@ -256,7 +263,8 @@ class ProfileLoader {
       return file.error(fmt::format("inherits itself: {}", fmt::join(lineage_, " inherits ")));
     }
     lineage_.push_back(source.file);
-    if (lineage_.size() > kMaxLineage) return file.error(fmt::format("inherits through more than {} files", kMaxLineage));
+    if (lineage_.size() > kMaxLineage)
+      return file.error(fmt::format("inherits through more than {} files", kMaxLineage));
     Profile profile;
     if (file.has("inherits")) {
       TRY_ASSIGN(profile, parent_of(file, name, files, layer));
@@ -268,7 +276,8 @@ class ProfileLoader {
         TRY_ASSIGN(const Cursor at, file.member(key.name));
         TRY(key.read(at, profile));
       } else if (key.required && (!file.has("inherits") || key.name == "name" || key.name == "description")) {
-        return file.error(fmt::format("key '{}' is missing; add it{}", key.name, file.has("inherits") ? "" : ", or \"inherits\""));
+        return file.error(
+            fmt::format("key '{}' is missing; add it{}", key.name, file.has("inherits") ? "" : ", or \"inherits\""));
       }
     }
     profile.lineage = lineage_;
@@ -277,7 +286,8 @@ class ProfileLoader {
   }
 
   // A file that inherits its own name means the file that it overrides.
-  Result<Profile> parent_of(const Cursor& file, std::string_view name, const std::vector<SourceText>& files, std::size_t layer) {
+  Result<Profile> parent_of(const Cursor& file, std::string_view name, const std::vector<SourceText>& files,
+                            std::size_t layer) {
     TRY_ASSIGN(const Cursor at, file.member("inherits"));
     TRY_ASSIGN(const std::string parent, at.text());
     if (!is_name(parent)) return at.unexpected("the name of a profile, without '.json'");
@@ -294,7 +304,8 @@ class ProfileLoader {
   static Status check_limits(const Cursor& file, const Profile& profile) {
     const ProfileLimits& limits = profile.limits;
     for (const LimitKey& key : kLimitKeys) {
-      if (!key.infinity && limits.*key.member == 0) return file.error(fmt::format("limit '{}' is missing; add it to 'limits'", key.name));
+      if (!key.infinity && limits.*key.member == 0)
+        return file.error(fmt::format("limit '{}' is missing; add it to 'limits'", key.name));
     }
     std::uint64_t size = 0;
     std::uint64_t inodes = 0;
@@ -303,10 +314,14 @@ class ProfileLoader {
       inodes += tmpfs.inodes;
     }
     if (size > limits.scratch_max) {
-      return file.error(fmt::format("the sizes of 'tmpfs' sum up to {} bytes, more than limits.scratch_max ({}); lower them or raise it", size, limits.scratch_max));
+      return file.error(fmt::format(
+          "the sizes of 'tmpfs' sum up to {} bytes, more than limits.scratch_max ({}); lower them or raise it", size,
+          limits.scratch_max));
     }
     if (inodes > limits.inodes_max) {
-      return file.error(fmt::format("the inodes of 'tmpfs' sum up to {}, more than limits.inodes_max ({}); lower them or raise it", inodes, limits.inodes_max));
+      return file.error(
+          fmt::format("the inodes of 'tmpfs' sum up to {}, more than limits.inodes_max ({}); lower them or raise it",
+                      inodes, limits.inodes_max));
     }
     return {};
   }

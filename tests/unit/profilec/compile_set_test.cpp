@@ -24,7 +24,8 @@ const std::string kShipped = std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profil
 
 // Folders of profiles that exist in the test only, below the shipped one.
 SetSources with_folder(const TempTree& tree, const std::string& more = "") {
-  const std::string config = tree.write("sandboxd.json", R"({"profile_dirs":[")" + tree.path() + R"(/profiles.d"])" + more + "}");
+  const std::string config =
+      tree.write("sandboxd.json", R"({"profile_dirs":[")" + tree.path() + R"(/profiles.d"])" + more + "}");
   std::filesystem::create_directories(tree.path() + "/profiles.d");
   return {config, kShipped, Owner::kAnyone};
 }
@@ -66,7 +67,8 @@ TEST(CompileSet, HashesTellSetsApart) {
   EXPECT_EQ(first->hash, again->hash);
   EXPECT_EQ(first->hash, wire::hash_of(*first));
   for (const wire::Profile& profile : first->profiles) EXPECT_EQ(profile.hash, wire::hash_of(profile));
-  tree.write("profiles.d/strict.json", R"({"name":"strict","description":"ours","inherits":"strict","limits":{"nofile":255}})");
+  tree.write("profiles.d/strict.json",
+             R"({"name":"strict","description":"ours","inherits":"strict","limits":{"nofile":255}})");
   const Result<wire::ProfileSet> other = compile_set(with_folder(tree));
   ASSERT_TRUE(other.ok()) << other.error().message();
   EXPECT_NE(other->hash, first->hash);
@@ -77,7 +79,8 @@ TEST(CompileSet, HashesTellSetsApart) {
 
 TEST(CompileSet, TheFilterFollowsUnixSockets) {
   const TempTree tree;
-  tree.write("profiles.d/chatty.json", R"({"name":"chatty","description":"d","inherits":"default","unix_sockets":"any"})");
+  tree.write("profiles.d/chatty.json",
+             R"({"name":"chatty","description":"d","inherits":"default","unix_sockets":"any"})");
   const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
   ASSERT_TRUE(set.ok()) << set.error().message();
   EXPECT_NE(set->find("chatty")->filter, set->find("default")->filter);
@@ -87,7 +90,8 @@ TEST(CompileSet, TheFilterFollowsUnixSockets) {
 TEST(CompileSet, AFilterBesideOverridesTheShippedOne) {
   const TempTree tree;
   tree.write("profiles.d/tiny.json", R"({"name":"tiny","description":"d","inherits":"strict","filter":"tiny"})");
-  tree.write("filters.d/tiny.json", R"({"name":"tiny","description":"d","default":{"action":"errno","errno":"ENOSYS","why":"w"},
+  tree.write("filters.d/tiny.json",
+             R"({"name":"tiny","description":"d","default":{"action":"errno","errno":"ENOSYS","why":"w"},
     "foreign_abi":{"action":"kill_process","why":"w"},"rules":[{"include":"groups"},{"syscalls":["@default"],"action":"allow","why":"w"}]})");
   const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
   ASSERT_TRUE(set.ok()) << set.error().message();
@@ -99,7 +103,8 @@ TEST(CompileSet, OneWrongFileRefusesAll) {
   tree.write("profiles.d/broken.json", R"({"name":"broken","description":"d","inherits":"default","filtre":"x"})");
   const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
   ASSERT_FALSE(set.ok());
-  EXPECT_THAT(set.error().message(), HasSubstr("profiles.d/broken.json' line 1, at '.': unknown key 'filtre'; did you mean 'filter'?"));
+  EXPECT_THAT(set.error().message(),
+              HasSubstr("profiles.d/broken.json' line 1, at '.': unknown key 'filtre'; did you mean 'filter'?"));
 }
 
 TEST(CompileSet, AFilterThatIsMissingIsNamed) {
@@ -119,7 +124,8 @@ TEST(CompileSet, TheDefaultProfileMustExist) {
 
 TEST(CompileSet, AFolderThatIsNamedMustExist) {
   const TempTree tree;
-  const SetSources sources{tree.write("sandboxd.json", R"({"profile_dirs":["/nonexistent/profiles"]})"), kShipped, Owner::kAnyone};
+  const SetSources sources{tree.write("sandboxd.json", R"({"profile_dirs":["/nonexistent/profiles"]})"), kShipped,
+                           Owner::kAnyone};
   const Result<wire::ProfileSet> set = compile_set(sources);
   ASSERT_FALSE(set.ok());
   EXPECT_EQ(set.error().code, ENOENT);

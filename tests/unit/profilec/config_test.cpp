@@ -20,7 +20,8 @@ TEST(Config, ReadsEveryKey) {
     "id_pool": {"first": 1879310336, "count": 1024}, "cgroup_root": "/sys/fs/cgroup/jails", "profile_dirs": ["/a", "/b"],
     "default_profile": "strict", "allowed_ids": [33, 100], "uid_min": 500,
     "user_limits": {"jails": 2, "connections": 3, "calls_per_second": 4, "pending_bytes": "2M"},
-    "unenforced_limits": ["pids_max"]})", "f");
+    "unenforced_limits": ["pids_max"]})",
+                                                   "f");
   ASSERT_TRUE(config.ok()) << config.error().message();
   EXPECT_EQ(config->id_pool_first, 1879310336U);
   EXPECT_EQ(config->id_pool_count, 1024U);

@@ -93,7 +93,8 @@ class HandsOver : public testing::Test {
     struct stat info {};
     ASSERT_EQ(::stat((kPrefix + "/share/sandboxd/profiles").c_str(), &info), 0) << kPrefix;
     if (info.st_uid != 0) GTEST_SKIP() << "needs a build tree that is root's";
-    run_ = {PROFILEC_PROGRAM, "", kPrefix, own_id(kPoolLast + 1 - kIdsPerSlice, OwnId::kProfilec), monotonic_usec() + kPatienceUsec};
+    run_ = {PROFILEC_PROGRAM, "", kPrefix, own_id(kPoolLast + 1 - kIdsPerSlice, OwnId::kProfilec),
+            monotonic_usec() + kPatienceUsec};
   }
   wire::ProfilecRun run_{};
 };

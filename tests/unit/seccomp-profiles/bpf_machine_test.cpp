@@ -22,9 +22,9 @@ TEST(BpfMachine, FollowsJumpsByTheAccumulator) {
 }
 
 TEST(BpfMachine, MasksBeforeItCompares) {
-  const std::array program = {statement(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args) + 4),
-                              statement(BPF_ALU | BPF_AND | BPF_K, 0xF0), sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0x10},
-                              statement(BPF_RET | BPF_K, 1), statement(BPF_RET | BPF_K, 2)};
+  const std::array program = {
+      statement(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args) + 4), statement(BPF_ALU | BPF_AND | BPF_K, 0xF0),
+      sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0x10}, statement(BPF_RET | BPF_K, 1), statement(BPF_RET | BPF_K, 2)};
   seccomp_data data{};
   data.args[0] = 0x1F00000000;
   EXPECT_EQ(run_bpf(program, data), 1U);

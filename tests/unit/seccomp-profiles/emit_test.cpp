@@ -22,7 +22,8 @@ std::vector<std::vector<std::uint64_t>> interesting_args(const BoundCall& call) 
   for (const Rule* rule : call.rules) {
     for (const Condition& condition : rule->when) {
       auto& all = values[condition.arg];
-      for (const std::uint64_t value : condition.values) all.insert({value, value + 1, value - 1, value | ~condition.mask});
+      for (const std::uint64_t value : condition.values)
+        all.insert({value, value + 1, value - 1, value | ~condition.mask});
       for (unsigned i = 0; i < 64; ++i) {
         if ((condition.mask >> i & 1) != 0) all.insert({1ULL << i, condition.mask & ~(1ULL << i)});
       }
@@ -66,11 +67,15 @@ struct Case {
   std::string unix_sockets;
 };
 
-void PrintTo(const Case& one, std::ostream* out) { *out << one.filter << " " << to_text(one.arch) << " " << one.unix_sockets; }
+void PrintTo(const Case& one, std::ostream* out) {
+  *out << one.filter << " " << to_text(one.arch) << " " << one.unix_sockets;
+}
 
 class ShippedFilter : public testing::TestWithParam<Case> {
  protected:
-  void SetUp() override { compiled_ = compile(shipped_filter(GetParam().filter), GetParam().arch, GetParam().unix_sockets); }
+  void SetUp() override {
+    compiled_ = compile(shipped_filter(GetParam().filter), GetParam().arch, GetParam().unix_sockets);
+  }
   std::unique_ptr<Compiled> compiled_;
 };
 
@@ -80,7 +85,8 @@ TEST_P(ShippedFilter, AnswersEveryCallAsItsRulesSay) {
     for_each_args(call, [&, n = number](const Args& args) {
       ++asked;
       const std::uint32_t wanted = ret_of(decide(compiled_->bound, n, args).action);
-      ASSERT_EQ(compiled_->run(n, args), wanted) << compiled_->bound.calls.at(n).name << " " << testing::PrintToString(args);
+      ASSERT_EQ(compiled_->run(n, args), wanted)
+          << compiled_->bound.calls.at(n).name << " " << testing::PrintToString(args);
     });
   }
   EXPECT_GT(asked, 1000U);
@@ -96,10 +102,12 @@ TEST_P(ShippedFilter, AnswersEveryUnlistedNumberWithEnosys) {
 }
 
 TEST_P(ShippedFilter, RefusesEveryCallOfAnotherAbi) {
-  for (const std::int64_t other : std::initializer_list<std::int64_t>{AUDIT_ARCH_I386, AUDIT_ARCH_ARM, AUDIT_ARCH_AARCH64, AUDIT_ARCH_X86_64, 0, INT32_MAX}) {
+  for (const std::int64_t other : std::initializer_list<std::int64_t>{
+           AUDIT_ARCH_I386, AUDIT_ARCH_ARM, AUDIT_ARCH_AARCH64, AUDIT_ARCH_X86_64, 0, INT32_MAX}) {
     const auto arch = static_cast<std::uint32_t>(other);
     if (arch == audit_arch(GetParam().arch)) continue;
-    for (std::uint32_t number = 0; number < 600; ++number) ASSERT_EQ(compiled_->run_as(arch, number, kNoArgs), ret_errno(ENOSYS));
+    for (std::uint32_t number = 0; number < 600; ++number)
+      ASSERT_EQ(compiled_->run_as(arch, number, kNoArgs), ret_errno(ENOSYS));
   }
 }
 
@@ -122,7 +130,8 @@ TEST_P(ShippedFilter, HasNoRuleThatNeverDecides) {
     for_each_args(call, [&, n = number](const Args& args) { deciding.insert(decide(compiled_->bound, n, args).rule); });
   }
   for (const Rule& rule : compiled_->filter.rules) {
-    const bool here = std::ranges::any_of(rule.calls, [](const NamedCall& c) { return (c.archs & arch_bit(GetParam().arch)) != 0; });
+    const bool here =
+        std::ranges::any_of(rule.calls, [](const NamedCall& c) { return (c.archs & arch_bit(GetParam().arch)) != 0; });
     if (here && applies(rule, {{"unix_sockets", GetParam().unix_sockets}})) {
       EXPECT_TRUE(deciding.contains(&rule)) << rule.file << " line " << rule.line;
     }
@@ -134,10 +143,12 @@ TEST_P(ShippedFilter, StaysSmall) { EXPECT_LT(compiled_->program.size(), 300U); 
 
 INSTANTIATE_TEST_SUITE_P(All, ShippedFilter,
                          testing::Values(Case{"default", Arch::kX86_64, "none"}, Case{"default", Arch::kX86_64, "any"},
-                                         Case{"default", Arch::kAarch64, "none"}, Case{"default", Arch::kAarch64, "any"},
-                                         Case{"strict", Arch::kX86_64, "none"}, Case{"strict", Arch::kAarch64, "none"}),
+                                         Case{"default", Arch::kAarch64, "none"},
+                                         Case{"default", Arch::kAarch64, "any"}, Case{"strict", Arch::kX86_64, "none"},
+                                         Case{"strict", Arch::kAarch64, "none"}),
                          [](const auto& param) {
-                           return param.param.filter + "_" + std::string(to_text(param.param.arch)) + "_" + param.param.unix_sockets;
+                           return param.param.filter + "_" + std::string(to_text(param.param.arch)) + "_" +
+                                  param.param.unix_sockets;
                          });
 
 // Each operation at both widths, on values that a shipped filter may not have.
@@ -147,7 +158,8 @@ TEST_P(Operation, MeansTheSameInBpf) {
   const auto& [operands, width] = GetParam();
   const std::string text = R"({"name":"f","description":"d","default":{"action":"errno","errno":"ENOSYS","why":"w"},
     "foreign_abi":{"action":"errno","errno":"ENOSYS","why":"w"},"rules":[{"syscalls":["read"],"why":"w","action":"allow",
-    "when":[{"arg":3,"width":)" + std::to_string(width) + "," + operands + "}]}]}";
+    "when":[{"arg":3,"width":)" +
+                           std::to_string(width) + "," + operands + "}]}]}";
   Result<Filter> filter = load_filter("f", loader_of({{"f", text}}));
   ASSERT_TRUE(filter.ok()) << filter.error().message();
   const auto compiled = compile(std::move(filter).value(), Arch::kX86_64);
@@ -172,8 +184,8 @@ INSTANTIATE_TEST_SUITE_P(
                                      R"("op":"less","value":5)", R"("op":"less_or_equal","value":5)",
                                      R"("op":"greater","value":5)", R"("op":"greater_or_equal","value":65280)",
                                      R"("op":"masked_equal","mask":7,"value":[5,1])",
-                                     R"("op":"masked_not_equal","mask":65280,"value":0)", R"("op":"any_bit","mask":"0x80000001")",
-                                     R"("op":"no_bit","mask":5)"),
+                                     R"("op":"masked_not_equal","mask":65280,"value":0)",
+                                     R"("op":"any_bit","mask":"0x80000001")", R"("op":"no_bit","mask":5)"),
                      testing::Values(32, 64)));
 
 TEST(Operation64, LooksAtTheUpperHalf) {
@@ -199,10 +211,12 @@ TEST(Emit, ReachesAcrossLongFilters) {
   const std::vector<SyscallNumber> all = all_syscalls(Arch::kX86_64);
   for (std::size_t i = 0; i < all.size(); i += 3) {
     rules += fmt::format(R"({}{{"syscalls":["{}"],"architectures":["x86_64"],"why":"w","action":"allow",
-                         "when":[{{"arg":0,"width":64,"op":"equal","value":[{},{}]}}]}})", rules.empty() ? "" : ",", all[i].name, i, i + 1000);
+                         "when":[{{"arg":0,"width":64,"op":"equal","value":[{},{}]}}]}})",
+                         rules.empty() ? "" : ",", all[i].name, i, i + 1000);
   }
   const std::string text = R"({"name":"f","description":"d","default":{"action":"errno","errno":"ENOSYS","why":"w"},
-    "foreign_abi":{"action":"errno","errno":"EPERM","why":"w"},"rules":[)" + rules + "]}";
+    "foreign_abi":{"action":"errno","errno":"EPERM","why":"w"},"rules":[)" +
+                           rules + "]}";
   Result<Filter> filter = load_filter("f", loader_of({{"f", text}}));
   ASSERT_TRUE(filter.ok()) << filter.error().message();
   const auto compiled = compile(std::move(filter).value(), Arch::kX86_64);
@@ -210,7 +224,8 @@ TEST(Emit, ReachesAcrossLongFilters) {
   for (std::size_t i = 0; i < all.size(); ++i) {
     for (const std::uint64_t value : std::initializer_list<std::uint64_t>{i, i + 1000, i + 1, i | 1ULL << 32}) {
       const Args args = {value};
-      ASSERT_EQ(compiled->run(all[i].number, args), ret_of(decide(compiled->bound, all[i].number, args).action)) << all[i].name;
+      ASSERT_EQ(compiled->run(all[i].number, args), ret_of(decide(compiled->bound, all[i].number, args).action))
+          << all[i].name;
     }
   }
   EXPECT_EQ(compiled->run(kX32Bit, kNoArgs), ret_errno(EPERM));

@@ -45,46 +45,102 @@ TEST_P(FilterMistake, IsToldWithItsPlaceAndRemedy) {
 INSTANTIATE_TEST_SUITE_P(
     All, FilterMistake,
     testing::Values(
-        Mistake{"UnknownCall", "\"rules\":[\n{\"syscalls\":[\"read\",\n\"opne\"],\"action\":\"allow\",\"why\":\"w\"}]}",
+        Mistake{"UnknownCall",
+                "\"rules\":[\n{\"syscalls\":[\"read\",\n\"opne\"],\"action\":\"allow\",\"why\":\"w\"}]}",
                 {"line 6", "'rules[0].syscalls[1]'", "unknown system call 'opne'", "did you mean 'open'"}},
-        Mistake{"CallOfAnotherArch", R"("rules":[{"syscalls":["open"],"action":"allow","why":"w"}]})",
+        Mistake{"CallOfAnotherArch",
+                R"("rules":[{"syscalls":["open"],"action":"allow","why":"w"}]})",
                 {"line 4", "aarch64 has no system call 'open'", "\"architectures\": [\"x86_64\"]"}},
-        Mistake{"UnknownCallInAnUnusedGroup", R"("groups":{"@g":{"why":"w","syscalls":["raed"]}},"rules":[]})",
+        Mistake{"UnknownCallInAnUnusedGroup",
+                R"("groups":{"@g":{"why":"w","syscalls":["raed"]}},"rules":[]})",
                 {"'groups.@g.syscalls[0]'", "unknown system call 'raed'", "did you mean 'read'"}},
-        Mistake{"NoWhy", "\"rules\":[\n{\"syscalls\":[\"read\"],\"action\":\"allow\"}]}", {"line 5", "'rules[0]'", "key 'why' is missing"}},
-        Mistake{"EmptyWhy", R"("rules":[{"syscalls":["read"],"action":"allow","why":"  "}]})", {"'rules[0].why'", "not empty"}},
-        Mistake{"UnknownKey", R"("rules":[{"syscalls":["read"],"acton":"allow","why":"w"}]})", {"unknown key 'acton'", "did you mean 'action'"}},
-        Mistake{"KeyTwice", "\"rules\":[{\"syscalls\":[\"read\"],\"action\":\"allow\",\n\"action\":\"errno\",\"errno\":\"EPERM\",\"why\":\"w\"}]}",
+        Mistake{"NoWhy",
+                "\"rules\":[\n{\"syscalls\":[\"read\"],\"action\":\"allow\"}]}",
+                {"line 5", "'rules[0]'", "key 'why' is missing"}},
+        Mistake{"EmptyWhy",
+                R"("rules":[{"syscalls":["read"],"action":"allow","why":"  "}]})",
+                {"'rules[0].why'", "not empty"}},
+        Mistake{"UnknownKey",
+                R"("rules":[{"syscalls":["read"],"acton":"allow","why":"w"}]})",
+                {"unknown key 'acton'", "did you mean 'action'"}},
+        Mistake{"KeyTwice",
+                "\"rules\":[{\"syscalls\":[\"read\"],\"action\":\"allow\",\n\"action\":\"errno\",\"errno\":\"EPERM\","
+                "\"why\":\"w\"}]}",
                 {"line 5", "key 'action' is given twice"}},
         Mistake{"NotJson", "\"rules\":[,]}", {"line 4", "not JSON"}},
-        Mistake{"UnknownAction", R"("rules":[{"syscalls":["read"],"action":"alow","why":"w"}]})", {"'rules[0].action'", "is 'alow'", "'allow', 'errno' or 'kill_process'"}},
-        Mistake{"ErrnoWithoutAction", R"("rules":[{"syscalls":["read"],"action":"allow","errno":"EPERM","why":"w"}]})", {"'errno' goes with"}},
-        Mistake{"UnknownErrno", R"("rules":[{"syscalls":["read"],"action":"errno","errno":"EPREM","why":"w"}]})", {"'rules[0].errno'", "errno(3)"}},
-        Mistake{"NoWidth", R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"op":"equal","value":1}]}]})",
-                {"'rules[0].when[0]'", "key 'width' is missing"}},
-        Mistake{"WrongWidth", R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":33,"op":"equal","value":1}]}]})", {"is 33", "32 (int"}},
-        Mistake{"SeventhArgument", R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":6,"width":32,"op":"equal","value":1}]}]})", {"from 0 to 5"}},
-        Mistake{"UnknownConstant", R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":32,"op":"equal","value":"AF_UNIXX"}]}]})",
-                {"is 'AF_UNIXX'", "did you mean 'AF_UNIX'"}},
-        Mistake{"ValueOutsideTheMask", R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":32,"op":"masked_equal","mask":3,"value":4}]}]})",
-                {"outside the mask"}},
-        Mistake{"EmptyMask", R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":32,"op":"any_bit","mask":0}]}]})", {"would not look"}},
-        Mistake{"MaskWithoutUse", R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":32,"op":"equal","mask":3,"value":1}]}]})",
-                {"'equal' takes no 'mask'"}},
-        Mistake{"WideValueInANarrowCondition", R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":32,"op":"equal","value":4294967296}]}]})",
-                {"32 bits"}},
-        Mistake{"ListForAnOrder", R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":32,"op":"less","value":[1,2]}]}]})", {"takes one value"}},
-        Mistake{"EmptyConditions", R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[]}]})", {"leave the key out"}},
-        Mistake{"UnknownParameter", R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","profile":{"unix_socket":"any"}}]})", {"did you mean 'unix_sockets'"}},
-        Mistake{"UnknownParameterValue", R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","profile":{"unix_sockets":"all"}}]})", {"one of none, any"}},
-        Mistake{"UnknownGroup", R"("rules":[{"syscalls":["@io"],"action":"allow","why":"w"}]})", {"unknown group '@io'", "defined above"}},
-        Mistake{"GroupWithoutWhy", R"("groups":{"@g":{"syscalls":["read"]}},"rules":[]})", {"'groups.@g'", "key 'why' is missing"}},
-        Mistake{"CallTwice", R"("rules":[{"syscalls":["read","read"],"action":"allow","why":"w"}]})", {"'rules[0].syscalls[1]'", "listed twice"}},
-        Mistake{"DeadRule", "\"rules\":[{\"syscalls\":[\"read\"],\"action\":\"allow\",\"why\":\"w\"},\n{\"syscalls\":[\"read\"],\"action\":\"errno\",\"errno\":\"EPERM\",\"why\":\"w\"}]}",
+        Mistake{"UnknownAction",
+                R"("rules":[{"syscalls":["read"],"action":"alow","why":"w"}]})",
+                {"'rules[0].action'", "is 'alow'", "'allow', 'errno' or 'kill_process'"}},
+        Mistake{"ErrnoWithoutAction",
+                R"("rules":[{"syscalls":["read"],"action":"allow","errno":"EPERM","why":"w"}]})",
+                {"'errno' goes with"}},
+        Mistake{"UnknownErrno",
+                R"("rules":[{"syscalls":["read"],"action":"errno","errno":"EPREM","why":"w"}]})",
+                {"'rules[0].errno'", "errno(3)"}},
+        Mistake{
+            "NoWidth",
+            R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"op":"equal","value":1}]}]})",
+            {"'rules[0].when[0]'", "key 'width' is missing"}},
+        Mistake{
+            "WrongWidth",
+            R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":33,"op":"equal","value":1}]}]})",
+            {"is 33", "32 (int"}},
+        Mistake{
+            "SeventhArgument",
+            R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":6,"width":32,"op":"equal","value":1}]}]})",
+            {"from 0 to 5"}},
+        Mistake{
+            "UnknownConstant",
+            R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":32,"op":"equal","value":"AF_UNIXX"}]}]})",
+            {"is 'AF_UNIXX'", "did you mean 'AF_UNIX'"}},
+        Mistake{
+            "ValueOutsideTheMask",
+            R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":32,"op":"masked_equal","mask":3,"value":4}]}]})",
+            {"outside the mask"}},
+        Mistake{
+            "EmptyMask",
+            R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":32,"op":"any_bit","mask":0}]}]})",
+            {"would not look"}},
+        Mistake{
+            "MaskWithoutUse",
+            R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":32,"op":"equal","mask":3,"value":1}]}]})",
+            {"'equal' takes no 'mask'"}},
+        Mistake{
+            "WideValueInANarrowCondition",
+            R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":32,"op":"equal","value":4294967296}]}]})",
+            {"32 bits"}},
+        Mistake{
+            "ListForAnOrder",
+            R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[{"arg":0,"width":32,"op":"less","value":[1,2]}]}]})",
+            {"takes one value"}},
+        Mistake{"EmptyConditions",
+                R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","when":[]}]})",
+                {"leave the key out"}},
+        Mistake{"UnknownParameter",
+                R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","profile":{"unix_socket":"any"}}]})",
+                {"did you mean 'unix_sockets'"}},
+        Mistake{"UnknownParameterValue",
+                R"("rules":[{"syscalls":["read"],"action":"allow","why":"w","profile":{"unix_sockets":"all"}}]})",
+                {"one of none, any"}},
+        Mistake{"UnknownGroup",
+                R"("rules":[{"syscalls":["@io"],"action":"allow","why":"w"}]})",
+                {"unknown group '@io'", "defined above"}},
+        Mistake{"GroupWithoutWhy",
+                R"("groups":{"@g":{"syscalls":["read"]}},"rules":[]})",
+                {"'groups.@g'", "key 'why' is missing"}},
+        Mistake{"CallTwice",
+                R"("rules":[{"syscalls":["read","read"],"action":"allow","why":"w"}]})",
+                {"'rules[0].syscalls[1]'", "listed twice"}},
+        Mistake{"DeadRule",
+                "\"rules\":[{\"syscalls\":[\"read\"],\"action\":\"allow\",\"why\":\"w\"},\n{\"syscalls\":[\"read\"],"
+                "\"action\":\"errno\",\"errno\":\"EPERM\",\"why\":\"w\"}]}",
                 {"line 5", "decided already by the rule of line 4"}},
         Mistake{"NoRules", R"("groups":{}})", {"key 'rules' is missing"}},
-        Mistake{"NoCalls", R"("rules":[{"syscalls":[],"action":"allow","why":"w"}]})", {"'rules[0].syscalls'", "is empty"}},
-        Mistake{"UnknownArch", R"("rules":[{"syscalls":["read"],"architectures":["riscv64"],"action":"allow","why":"w"}]})", {"is 'riscv64'", "'x86_64' or 'aarch64'"}},
+        Mistake{
+            "NoCalls", R"("rules":[{"syscalls":[],"action":"allow","why":"w"}]})", {"'rules[0].syscalls'", "is empty"}},
+        Mistake{"UnknownArch",
+                R"("rules":[{"syscalls":["read"],"architectures":["riscv64"],"action":"allow","why":"w"}]})",
+                {"is 'riscv64'", "'x86_64' or 'aarch64'"}},
         Mistake{"IncludeWithMore", R"("rules":[{"include":"g","why":"w"}]})", {"unknown key 'why'"}},
         Mistake{"MissingInclude", R"("rules":[{"include":"nothere"}]})", {"'rules[0].include'", "nothere"}},
         Mistake{"IncludeOfItself", R"("rules":[{"include":"f"}]})", {"'f' is included already"}},
@@ -96,7 +152,8 @@ TEST(FilterFormat, TakesTheLeastFilter) { EXPECT_EQ(fault_of(R"("rules":[]})"), 
 TEST(FilterFormat, IncludesStandInPlace) {
   const std::string included = R"({"name":"g","description":"d","groups":{"@g":{"why":"w","syscalls":["read","write"]}},
     "rules":[{"syscalls":["@g"],"action":"errno","errno":"EPERM","why":"w"}]})";
-  const std::string text = std::string(kHead) + R"("rules":[{"syscalls":["read"],"action":"allow","why":"w"},{"include":"g"},
+  const std::string text =
+      std::string(kHead) + R"("rules":[{"syscalls":["read"],"action":"allow","why":"w"},{"include":"g"},
     {"syscalls":["@g","pipe2"],"action":"allow","why":"w"}]})";
   Result<Filter> filter = load_filter("f", loader_of({{"f", text}, {"g", included}}));
   ASSERT_TRUE(filter.ok()) << filter.error().message();
@@ -107,12 +164,14 @@ TEST(FilterFormat, IncludesStandInPlace) {
 }
 
 TEST(FilterFormat, RefusesToIncludeAWholeFilter) {
-  const std::string whole = R"({"name":"g","description":"d","default":{"action":"errno","errno":"ENOSYS","why":"w"},"rules":[]})";
+  const std::string whole =
+      R"({"name":"g","description":"d","default":{"action":"errno","errno":"ENOSYS","why":"w"},"rules":[]})";
   EXPECT_THAT(fault_of(R"("rules":[{"include":"g"}]})", {{"g", whole}}), HasSubstr("is a whole filter"));
 }
 
 TEST(FilterFormat, RefusesADefaultThatAllows) {
-  const std::string text = R"({"name":"f","description":"d","default":{"action":"allow","why":"w"},"foreign_abi":{"action":"kill_process","why":"w"},"rules":[]})";
+  const std::string text =
+      R"({"name":"f","description":"d","default":{"action":"allow","why":"w"},"foreign_abi":{"action":"kill_process","why":"w"},"rules":[]})";
   const Result<Filter> filter = load_filter("f", loader_of({{"f", text}}));
   ASSERT_FALSE(filter.ok());
   EXPECT_THAT(filter.error().message(), HasSubstr("lists what is allowed"));

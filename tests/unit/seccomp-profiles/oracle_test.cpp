@@ -29,19 +29,22 @@ std::uint32_t scmp_action(const Action& action) {
 
 // One condition "has a bit of", then one rule without condition.
 bool is_bit_pair(const BoundCall& call) {
-  return call.rules.size() == 2 && call.rules[0]->when.size() == 1 && call.rules[0]->when[0].op == Op::kAnyBit && call.rules[1]->when.empty();
+  return call.rules.size() == 2 && call.rules[0]->when.size() == 1 && call.rules[0]->when[0].op == Op::kAnyBit &&
+         call.rules[1]->when.empty();
 }
 
 // Not the calls that are newer than libseccomp's tables.
 bool can_compare(const BoundCall& call) {
-  return ::seccomp_syscall_resolve_name(call.name.c_str()) != __NR_SCMP_ERROR && (call.rules[0]->when.empty() || is_bit_pair(call));
+  return ::seccomp_syscall_resolve_name(call.name.c_str()) != __NR_SCMP_ERROR &&
+         (call.rules[0]->when.empty() || is_bit_pair(call));
 }
 
 void add_call(void* context, const BoundCall& call) {
   // libseccomp takes this machine's number, or its own for a call that this machine lacks, and translates.
   const int nr = ::seccomp_syscall_resolve_name(call.name.c_str());
   if (call.rules[0]->when.empty()) {
-    ASSERT_EQ(::seccomp_rule_add_exact_array(context, scmp_action(call.rules[0]->action), nr, 0, nullptr), 0) << call.name;
+    ASSERT_EQ(::seccomp_rule_add_exact_array(context, scmp_action(call.rules[0]->action), nr, 0, nullptr), 0)
+        << call.name;
     return;
   }
   const Condition& bits = call.rules[0]->when[0];
@@ -97,7 +100,8 @@ TEST_P(Oracle, Agrees) {
     for (unsigned bit = 0; bit < 64; ++bit) {
       const std::uint64_t value = 1ULL << bit;
       const Args args = {value, value, value, value, value, value};
-      seccomp_data data{static_cast<int>(number), audit_arch(compiled->bound.arch), 0, {value, value, value, value, value, value}};
+      seccomp_data data{
+          static_cast<int>(number), audit_arch(compiled->bound.arch), 0, {value, value, value, value, value, value}};
       ASSERT_EQ(run_bpf(program, data), compiled->run(number, args)) << number << " " << value;
       ++compared;
     }
@@ -106,7 +110,8 @@ TEST_P(Oracle, Agrees) {
   EXPECT_EQ(run_bpf(program, {1, 0x40000003, 0, {}}), compiled->run_as(0x40000003, 1, {}));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Oracle, testing::Combine(testing::Values("default", "strict"), testing::ValuesIn(kArchs)));
+INSTANTIATE_TEST_SUITE_P(All, Oracle,
+                         testing::Combine(testing::Values("default", "strict"), testing::ValuesIn(kArchs)));
 
 }  // namespace
 }  // namespace sandboxd::filters

@@ -19,12 +19,14 @@ ProfileSource source_of(std::map<std::string, std::vector<std::string>> files) {
     std::vector<SourceText> found;
     const auto texts = files.find(std::string(name));
     if (texts == files.end()) return found;
-    for (std::size_t i = 0; i < texts->second.size(); ++i) found.push_back({fmt::format("/{}/{}.json", i, name), texts->second[i]});
+    for (std::size_t i = 0; i < texts->second.size(); ++i)
+      found.push_back({fmt::format("/{}/{}.json", i, name), texts->second[i]});
     return found;
   };
 }
 
-const std::string kWhole = R"({"name":"p","description":"d","filter":"default","roots":["usr"],"networks":["none"],"workspace":["ro"],
+const std::string kWhole =
+    R"({"name":"p","description":"d","filter":"default","roots":["usr"],"networks":["none"],"workspace":["ro"],
 "binds":[],"proc":"full","unix_sockets":"none","user_root":true,"tmpfs":[{"path":"/tmp","size":"1M","inodes":10}],"tmpfs_free":false,
 "etc":["ssl/certs"],"env":{"PATH":"/bin"},
 "limits":{"wall_time":"90s","nofile":10,"file_size_max":"infinity","pids_max":5,"scratch_max":"2M","inodes_max":20}})";
@@ -75,14 +77,20 @@ TEST_P(ProfileMistake, IsToldWithItsPlaceAndRemedy) {
 INSTANTIATE_TEST_SUITE_P(
     All, ProfileMistake,
     testing::Values(
-        Mistake{"UnknownKey", changed("\"binds\"", "\"bind\""), {"line 2", "unknown key 'bind'", "did you mean 'binds'"}},
+        Mistake{
+            "UnknownKey", changed("\"binds\"", "\"bind\""), {"line 2", "unknown key 'bind'", "did you mean 'binds'"}},
         Mistake{"MissingKey", changed("\"proc\":\"full\",", ""), {"key 'proc' is missing", "\"inherits\""}},
-        Mistake{"UnknownWord", changed("\"usr\"", "\"user\""), {"'roots[0]'", "is 'user'", "one of usr, directory, host"}},
+        Mistake{
+            "UnknownWord", changed("\"usr\"", "\"user\""), {"'roots[0]'", "is 'user'", "one of usr, directory, host"}},
         Mistake{"WordTwice", changed("[\"usr\"]", "[\"usr\",\"usr\"]"), {"'roots[1]'", "listed twice"}},
         Mistake{"NoRoot", changed("[\"usr\"]", "[]"), {"'roots'", "is empty"}},
         Mistake{"NoNetwork", changed("[\"none\"]", "[]"), {"'networks'", "is empty"}},
-        Mistake{"WrongType", changed("\"user_root\":true", "\"user_root\":\"yes\""), {"'user_root'", "is 'yes'", "true or false"}},
-        Mistake{"NumberAsText", changed("\"nofile\":10", "\"nofile\":\"10\""), {"'limits.nofile'", "is '10'", "an integer"}},
+        Mistake{"WrongType",
+                changed("\"user_root\":true", "\"user_root\":\"yes\""),
+                {"'user_root'", "is 'yes'", "true or false"}},
+        Mistake{"NumberAsText",
+                changed("\"nofile\":10", "\"nofile\":\"10\""),
+                {"'limits.nofile'", "is '10'", "an integer"}},
         Mistake{"Fraction", changed("\"nofile\":10", "\"nofile\":10.0"), {"'limits.nofile'", "is 10.0"}},
         Mistake{"Negative", changed("\"nofile\":10", "\"nofile\":-1"), {"'limits.nofile'", "is -1"}},
         Mistake{"Zero", changed("\"pids_max\":5", "\"pids_max\":0"), {"'limits.pids_max'", "from 1"}},
@@ -102,9 +110,14 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"EnvName", changed("\"PATH\"", "\"A=B\""), {"'env.A=B'", "no variable's name"}},
         Mistake{"EnvNul", changed("\"/bin\"", "\"/bin\\u0000\""), {"'env.PATH'", "without NUL"}},
         Mistake{"WrongName", changed("\"name\":\"p\"", "\"name\":\"q\""), {"'name'", "expected 'p'"}},
-        Mistake{"FilterPath", changed("\"filter\":\"default\"", "\"filter\":\"../x\""), {"'filter'", "without '.json'"}},
-        Mistake{"InheritsNothing", changed("\"filter\"", "\"inherits\":\"nothere\",\"filter\""), {"'inherits'", "a profile that exists"}},
-        Mistake{"InheritsItself", changed("\"filter\"", "\"inherits\":\"p\",\"filter\""), {"'inherits'", "overrides no file"}}),
+        Mistake{
+            "FilterPath", changed("\"filter\":\"default\"", "\"filter\":\"../x\""), {"'filter'", "without '.json'"}},
+        Mistake{"InheritsNothing",
+                changed("\"filter\"", "\"inherits\":\"nothere\",\"filter\""),
+                {"'inherits'", "a profile that exists"}},
+        Mistake{"InheritsItself",
+                changed("\"filter\"", "\"inherits\":\"p\",\"filter\""),
+                {"'inherits'", "overrides no file"}}),
     [](const auto& mistake) { return mistake.param.name; });
 
 TEST(ProfileInheritance, ReplacesKeyByKey) {
@@ -154,15 +167,17 @@ TEST(ProfileInheritance, ADescriptionIsNotInherited) {
 }
 
 TEST(ProfileInheritance, TheChildsTmpfsMustFitTheInheritedLimits) {
-  const std::string child = R"({"name":"c","description":"d","inherits":"p","tmpfs":[{"path":"/x","size":"4M","inodes":1}]})";
+  const std::string child =
+      R"({"name":"c","description":"d","inherits":"p","tmpfs":[{"path":"/x","size":"4M","inodes":1}]})";
   const Result<Profile> profile = load_profile("c", source_of({{"p", {kWhole}}, {"c", {child}}}));
   ASSERT_FALSE(profile.ok());
   EXPECT_THAT(profile.error().message(), HasSubstr("'/0/c.json'"));
 }
 
 TEST(ProfileFormat, SortsMountsByPath) {
-  const std::string text = changed(R"([{"path":"/tmp","size":"1M","inodes":10}])",
-                                   R"([{"path":"/tmp/x","size":"1M","inodes":1},{"path":"/tmp","size":"1M","inodes":1}])");
+  const std::string text =
+      changed(R"([{"path":"/tmp","size":"1M","inodes":10}])",
+              R"([{"path":"/tmp/x","size":"1M","inodes":1},{"path":"/tmp","size":"1M","inodes":1}])");
   const Result<Profile> profile = load_profile("p", source_of({{"p", {text}}}));
   ASSERT_TRUE(profile.ok()) << profile.error().message();
   EXPECT_EQ(profile->tmpfs[0].path, "/tmp");
