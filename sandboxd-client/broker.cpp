@@ -63,7 +63,8 @@ Result<HandedIn> hand_in(const std::string& broker_socket, std::span<const int> 
   message.has_mount_ns = mount_namespace ? 1 : 0;
   TRY_ASSIGN(handed_in.connection, connect_unix(broker_socket, SOCK_SEQPACKET));
   const std::span<const std::uint8_t> bytes(reinterpret_cast<const std::uint8_t*>(&message), sizeof message);
-  TRY(send_packet(handed_in.connection.get(), bytes, all).context("hand descriptors to {}", sandboxd::quoted(broker_socket)));
+  TRY(send_packet(handed_in.connection.get(), bytes, all)
+          .context("hand descriptors to {}", sandboxd::quoted(broker_socket)));
   return handed_in;
 }
 

@@ -46,7 +46,8 @@ Result<Message> parse_message(std::string_view text) {
   if (!json.is_object()) return sys_error_code(EBADMSG, "the daemon's answer is not a JSON object");
   for (auto member = json.begin(); member != json.end(); ++member) {
     if (take(member.key(), member.value())) continue;
-    return sys_error_code(EBADMSG, "the daemon's answer has an unknown or ill-typed member {}", sandboxd::quoted(member.key()));
+    return sys_error_code(EBADMSG, "the daemon's answer has an unknown or ill-typed member {}",
+                          sandboxd::quoted(member.key()));
   }
   return message;
 }
@@ -84,8 +85,8 @@ Status Connection::send(std::string_view method, const Json& parameters, bool mo
   if (more) call["more"] = true;
   std::string frame = protocol::to_text(call);
   if (frame.size() > protocol::kMaxFrame) {
-    return sys_error_code(E2BIG, "call {}: {} bytes of arguments and environment (at most {})", sandboxd::quoted(method),
-                          frame.size(), protocol::kMaxFrame);
+    return sys_error_code(E2BIG, "call {}: {} bytes of arguments and environment (at most {})",
+                          sandboxd::quoted(method), frame.size(), protocol::kMaxFrame);
   }
   frame.push_back('\0');
   return send_all(socket_.get(), frame).context("call {}", sandboxd::quoted(method));

@@ -53,8 +53,9 @@ std::string not_found(const Json& fields) {
 }
 
 std::string limit_reached(const Json& fields) {
-  return fmt::format("limit '{}' of this {} is reached (at most {}); wait for some to end, or ask the administrator for more",
-                     text_of(fields, "limit"), text_of(fields, "scope"), text_of(fields, "most"));
+  return fmt::format(
+      "limit '{}' of this {} is reached (at most {}); wait for some to end, or ask the administrator for more",
+      text_of(fields, "limit"), text_of(fields, "scope"), text_of(fields, "most"));
 }
 
 std::string unavailable(const Json& fields) {

@@ -24,7 +24,8 @@ SocketPaths socket_paths(const std::string& calls) {
   return {calls, beside(calls, last_part(calls) == kAdminName ? "broker-admin.sock" : "broker.sock")};
 }
 
-std::vector<SocketPaths> sockets_to_try(const std::optional<std::string>& argument, const char* environment, bool is_root) {
+std::vector<SocketPaths> sockets_to_try(const std::optional<std::string>& argument, const char* environment,
+                                        bool is_root) {
   const bool from_environment = environment != nullptr && *environment != '\0';
   const std::string chosen = argument ? *argument : from_environment ? environment : kDefaultSocket;
   std::vector<SocketPaths> pairs;

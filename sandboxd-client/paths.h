@@ -21,7 +21,7 @@ struct SocketPaths {
 // The pairs to try, in order. The first of `argument`, `environment` (SANDBOXD_SOCKET) and kDefaultSocket that is given
 // counts. For uid 0 the admin's pair comes before the public one: on the public socket uid 0 is an ordinary client
 // (a container's root has it too), and the broker vouches for no file of it there.
-[[nodiscard]] std::vector<SocketPaths> sockets_to_try(const std::optional<std::string>& argument, const char* environment,
-                                                      bool is_root);
+[[nodiscard]] std::vector<SocketPaths> sockets_to_try(const std::optional<std::string>& argument,
+                                                      const char* environment, bool is_root);
 
 }  // namespace sandboxd::client

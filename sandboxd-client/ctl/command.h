@@ -29,7 +29,7 @@ struct Globals {
 };
 
 struct Invocation {
-  std::string verb{};                  // "profile list", for messages
+  std::string verb{};  // "profile list", for messages
   Globals globals{};
   std::vector<std::string> command{};  // what is to be run, or arguments for the program that does a verb's work
 };

@@ -71,7 +71,8 @@ Result<Environment> make_environment(const std::vector<std::string>& files, cons
   }
   // Without one the job could find no command; execvp(3)'s own default also holds the current directory on some systems.
   if (!lookup(own, "PATH")) set(environment, "PATH", std::string(kDefaultPath));
-  for (const std::string& path : files) TRY(apply_file(environment, path, own).context("--env-file {}", sandboxd::quoted(path)));
+  for (const std::string& path : files)
+    TRY(apply_file(environment, path, own).context("--env-file {}", sandboxd::quoted(path)));
   for (const std::string& setting : settings) TRY(apply(environment, setting, own).context("--env"));
   return environment;
 }

@@ -1,8 +1,8 @@
 #include <array>
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include "base/text.h"
 #include "sandboxd-client/ctl/ask.h"
@@ -28,7 +28,8 @@ Action bind_info(CLI::App& app) {
     const std::string_view method = *features ? "org.sandboxd.Host.Features" : "org.sandboxd.Host.Info";
     return ask(invocation, method, Json::object(), [&](const Json& answer) {
       const Json value = answer.value(key, Json::object());
-      return invocation.globals.json ? print_value(invocation, value) : print(invocation, render(flatten(value), output_style()));
+      return invocation.globals.json ? print_value(invocation, value)
+                                     : print(invocation, render(flatten(value), output_style()));
     });
   };
 }
@@ -38,7 +39,8 @@ int list_profiles(const Invocation& invocation) {
     const Json profiles = answer.value("profiles", Json::array());
     if (invocation.globals.json) return print_value(invocation, profiles);
     Table table{.header = {"PROFILE", "DESCRIPTION"}};
-    for (const Json& profile : profiles) table.rows.push_back({text_of(profile, "name"), text_of(profile, "description")});
+    for (const Json& profile : profiles)
+      table.rows.push_back({text_of(profile, "name"), text_of(profile, "description")});
     return print(invocation, render(table, output_style()));
   });
 }
@@ -51,7 +53,8 @@ Action bind_profile_show(CLI::App& app) {
   return [name](const Invocation& invocation) {
     return ask(invocation, "org.sandboxd.Host.Profiles", {{"name", *name}}, [&](const Json& answer) {
       const Json profiles = answer.value("profiles", Json::array());
-      if (profiles.empty()) return fail(invocation, fmt::format("no profile {}; see 'sandboxctl profile list'", sandboxd::quoted(*name)));
+      if (profiles.empty())
+        return fail(invocation, fmt::format("no profile {}; see 'sandboxctl profile list'", sandboxd::quoted(*name)));
       return print_value(invocation, profiles[0]);
     });
   };
@@ -64,8 +67,8 @@ struct EventOptions {
 
 int print_event(const Invocation& invocation, const Json& event, const Style& style) {
   if (invocation.globals.json) return print(invocation, json_line(event));
-  const Table table{.rows = {{text_of(event, "cursor"), text_of(event, "kind"), text_of(event, "jail"), text_of(event, "uid"),
-                              text_of(event, "detail")}}};
+  const Table table{.rows = {{text_of(event, "cursor"), text_of(event, "kind"), text_of(event, "jail"),
+                              text_of(event, "uid"), text_of(event, "detail")}}};
   // Rows come one by one: there is nothing to align them with, so a terminal gets no header.
   return print(invocation, render(table, {.terminal = false, .colour = style.colour}));
 }
@@ -94,7 +97,9 @@ int show_events(const Invocation& invocation, const EventOptions& options) {
 Action bind_events(CLI::App& app) {
   auto options = std::make_shared<EventOptions>();
   app.add_flag("--follow,-f", options->follow, "go on with those to come, until interrupted");
-  app.add_option("--after", options->after, "only those with a higher cursor")->type_name("CURSOR")->capture_default_str();
+  app.add_option("--after", options->after, "only those with a higher cursor")
+      ->type_name("CURSOR")
+      ->capture_default_str();
   return [options](const Invocation& invocation) { return show_events(invocation, *options); };
 }
 

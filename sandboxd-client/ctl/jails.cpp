@@ -1,8 +1,8 @@
 #include <array>
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -19,8 +19,7 @@ namespace {
 using client::Json;
 using client::Message;
 
-template <class Value>
-Result<Value> decoded(const Json& parameters, const char* key) {
+template <class Value> Result<Value> decoded(const Json& parameters, const char* key) {
   Value value;
   const auto wrong = protocol::decode(parameters.value(key, Json()), std::string("/parameters/") + key, value);
   if (wrong) return sys_error_code(EBADMSG, "the daemon's answer: {}", wrong->message());
@@ -86,7 +85,8 @@ Action bind_wait(CLI::App& app) {
     return ask(invocation, "org.sandboxd.Jail.Wait", {{"jail", *jail}}, [&](const Json& answer) {
       const Result<protocol::JobReport> report = decoded<protocol::JobReport>(answer, "report");
       if (!report.ok()) return fail(invocation, report.error());
-      const std::string text = invocation.globals.json ? json_line(answer["report"]) : render(report_fields(*report), output_style());
+      const std::string text =
+          invocation.globals.json ? json_line(answer["report"]) : render(report_fields(*report), output_style());
       const int printed = print(invocation, text);
       return printed != 0 ? printed : exit_status(*report);
     });
@@ -101,22 +101,28 @@ struct KillOptions {
 Action bind_kill(CLI::App& app) {
   auto options = std::make_shared<KillOptions>();
   add_jail(app, options->jail);
-  app.add_option("--signal,-s", options->signal, "the signal's name or number")->type_name("SIGNAL")->capture_default_str();
-  app.add_option("--grace", options->grace, "kill all of the jail after this long: 0, 500ms, 10s; the daemon's default is 10s")
+  app.add_option("--signal,-s", options->signal, "the signal's name or number")
+      ->type_name("SIGNAL")
+      ->capture_default_str();
+  app.add_option("--grace", options->grace,
+                 "kill all of the jail after this long: 0, 500ms, 10s; the daemon's default is 10s")
       ->type_name("TIME");
   return [options](const Invocation& invocation) {
     Json parameters = {{"jail", options->jail}};
     const std::optional<int> number = signal_number(options->signal);
-    if (!number) return fail(invocation, fmt::format("unknown signal {}; 'kill -l' lists them", sandboxd::quoted(options->signal)));
+    if (!number)
+      return fail(invocation,
+                  fmt::format("unknown signal {}; 'kill -l' lists them", sandboxd::quoted(options->signal)));
     parameters["signal"] = *number;
     if (options->grace) {
       const auto grace = parse_timespan_usec(*options->grace);
-      if (!grace) return fail(invocation, fmt::format("--grace {}: must be a time like 500ms or 10s", sandboxd::quoted(*options->grace)));
+      if (!grace)
+        return fail(invocation,
+                    fmt::format("--grace {}: must be a time like 500ms or 10s", sandboxd::quoted(*options->grace)));
       parameters["grace"] = *grace;
     }
-    return ask(invocation, "org.sandboxd.Jail.Kill", parameters, [&](const Json& answer) {
-      return invocation.globals.json ? print_value(invocation, answer) : 0;
-    });
+    return ask(invocation, "org.sandboxd.Jail.Kill", parameters,
+               [&](const Json& answer) { return invocation.globals.json ? print_value(invocation, answer) : 0; });
   };
 }
 
@@ -131,9 +137,8 @@ Action bind_rm(CLI::App& app) {
   app.add_flag("--force,-f", options->force, "kill it first when it still runs");
   return [options](const Invocation& invocation) {
     const Json parameters = {{"jail", options->jail}, {"force", options->force}};
-    return ask(invocation, "org.sandboxd.Jail.Remove", parameters, [&](const Json& answer) {
-      return invocation.globals.json ? print_value(invocation, answer) : 0;
-    });
+    return ask(invocation, "org.sandboxd.Jail.Remove", parameters,
+               [&](const Json& answer) { return invocation.globals.json ? print_value(invocation, answer) : 0; });
   };
 }
 

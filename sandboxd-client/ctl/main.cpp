@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <array>
 
-#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -38,7 +38,8 @@ void fill_standard_descriptors() {
 
 void add_globals(CLI::App& app, Globals& globals) {
   app.add_flag("--json", globals.json, "print JSON: one value, or one a line");
-  app.add_option("--socket", globals.socket, "the daemon's socket (else SANDBOXD_SOCKET, else /run/sandboxd/sandboxd.sock)")
+  app.add_option("--socket", globals.socket,
+                 "the daemon's socket (else SANDBOXD_SOCKET, else /run/sandboxd/sandboxd.sock)")
       ->type_name("PATH");
 }
 
@@ -78,10 +79,12 @@ int report_parse(const CLI::App& root, const CLI::ParseError& error) {
 
 int dispatch(const Bound& bound, const Globals& globals, std::vector<std::string> trailing, bool had_dashes) {
   Invocation invocation{.verb = verb_name(*bound.verb), .globals = globals, .command = bound.app->remaining()};
-  if (bound.verb->runs == Runs::kCommand && !invocation.command.empty() && invocation.command.front().starts_with('-')) {
+  if (bound.verb->runs == Runs::kCommand && !invocation.command.empty() &&
+      invocation.command.front().starts_with('-')) {
     return fail(invocation, fmt::format("unknown option {}; see --help", sandboxd::quoted(invocation.command.front())));
   }
-  if (bound.verb->runs == Runs::kNothing && had_dashes) return fail(invocation, "nothing may follow '--' here; see --help");
+  if (bound.verb->runs == Runs::kNothing && had_dashes)
+    return fail(invocation, "nothing may follow '--' here; see --help");
   if (!invocation.command.empty() && had_dashes) invocation.command.emplace_back("--");
   invocation.command.insert(invocation.command.end(), std::make_move_iterator(trailing.begin()),
                             std::make_move_iterator(trailing.end()));

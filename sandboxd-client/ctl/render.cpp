@@ -23,8 +23,8 @@ struct StateColour {
   std::string_view word, colour;
 };
 constexpr std::array kStateColours = {
-    StateColour{"running", "\x1b[32m"},  StateColour{"starting", "\x1b[33m"},     StateColour{"ending", "\x1b[33m"},
-    StateColour{"stuck", "\x1b[31m"},    StateColour{"setup_failed", "\x1b[31m"}, StateColour{"oom", "\x1b[31m"},
+    StateColour{"running", "\x1b[32m"}, StateColour{"starting", "\x1b[33m"},     StateColour{"ending", "\x1b[33m"},
+    StateColour{"stuck", "\x1b[31m"},   StateColour{"setup_failed", "\x1b[31m"}, StateColour{"oom", "\x1b[31m"},
     StateColour{"seccomp", "\x1b[31m"},
 };
 
@@ -99,9 +99,7 @@ Style make_style(bool terminal, const char* no_color, const char* term) {
   return {terminal, terminal && !wants_none && !dumb};
 }
 
-Style output_style() {
-  return make_style(::isatty(STDOUT_FILENO) == 1, std::getenv("NO_COLOR"), std::getenv("TERM"));
-}
+Style output_style() { return make_style(::isatty(STDOUT_FILENO) == 1, std::getenv("NO_COLOR"), std::getenv("TERM")); }
 
 std::string render(const Table& table, const Style& style) {
   std::vector<std::vector<std::string>> rows;

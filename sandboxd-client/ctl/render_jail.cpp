@@ -26,8 +26,8 @@ Table jail_table(const std::vector<JailInfo>& jails, std::uint64_t now_usec) {
   for (const JailInfo& jail : jails) {
     const std::uint64_t age = now_usec > jail.started ? now_usec - jail.started : 0;
     table.rows.push_back({jail.jail, jail.name.empty() ? "-" : jail.name, jail.profile,
-                          jail.report ? end_text(*jail.report) : jail.state, fmt::format("{}", jail.uid), time_text(age),
-                          command_text(jail.argv)});
+                          jail.report ? end_text(*jail.report) : jail.state, fmt::format("{}", jail.uid),
+                          time_text(age), command_text(jail.argv)});
   }
   return table;
 }
@@ -37,7 +37,8 @@ Fields report_fields(const JobReport& report) {
   add(fields, "verdict", end_text(report));
   add(fields, "detail", report.detail);
   add(fields, "wall time", time_text(report.usage.wall));
-  add(fields, "cpu time", fmt::format("{} user, {} system", time_text(report.usage.cpu_user), time_text(report.usage.cpu_system)));
+  add(fields, "cpu time",
+      fmt::format("{} user, {} system", time_text(report.usage.cpu_user), time_text(report.usage.cpu_system)));
   add(fields, "memory peak", size_text(report.usage.memory_peak));
   for (const std::string& limit : report.unenforced) add(fields, "not enforced", limit);
   add(fields, "profile hash", report.profile_hash);

@@ -31,7 +31,8 @@ Result<std::string> real_path(const std::string& path) {
 // A mistake that the daemon would find too; found here it names the option instead of a place in a frame.
 Status check_target(std::string_view option, const std::string& path) {
   if (is_canonical_path(path)) return {};
-  return make_error("{} {}: a path in the jail must be absolute, without '//', '.', '..' or a '/' at its end", option, sandboxd::quoted(path));
+  return make_error("{} {}: a path in the jail must be absolute, without '//', '.', '..' or a '/' at its end", option,
+                    sandboxd::quoted(path));
 }
 
 // The index of what was opened.
@@ -72,7 +73,8 @@ Status add_workspace(const RunOptions& options, Request& request) {
   if (!wanted && options.at) return make_error("--at needs --workspace or --workspace-dir");
   if (!wanted) return {};
   if (!options.workspace.empty() && options.workspace != "ro" && options.workspace != "rw") {
-    return make_error("--workspace={}: must be ro or rw; a directory is given by --workspace-dir", sandboxd::quoted(options.workspace));
+    return make_error("--workspace={}: must be ro or rw; a directory is given by --workspace-dir",
+                      sandboxd::quoted(options.workspace));
   }
   TRY_ASSIGN(const std::string directory, real_path(options.workspace_dir.value_or(".")).context("workspace"));
   Bind bind;
@@ -114,7 +116,8 @@ Status add_places(const RunOptions& options, protocol::JobSpec& spec) {
     TRY(check_target("--tmpfs", tmpfs.path));
     if (colon != std::string::npos) {
       tmpfs.size = parse_size(std::string_view(text).substr(colon + 1));
-      if (!tmpfs.size) return make_error("--tmpfs {}: the size must be a number with K, M or G", sandboxd::quoted(text));
+      if (!tmpfs.size)
+        return make_error("--tmpfs {}: the size must be a number with K, M or G", sandboxd::quoted(text));
     }
     spec.tmpfs.push_back(std::move(tmpfs));
   }
@@ -170,7 +173,8 @@ Result<Request> make_request(const RunOptions& options, const std::vector<std::s
   if (options.timeout) {
     spec.wall_time = parse_timespan_usec(*options.timeout);
     if (!spec.wall_time || *spec.wall_time == 0) {
-      return make_error("--timeout {}: must be a time like 90s, 5min or 2h, more than 0", sandboxd::quoted(*options.timeout));
+      return make_error("--timeout {}: must be a time like 90s, 5min or 2h, more than 0",
+                        sandboxd::quoted(*options.timeout));
     }
   }
   TRY(add_workspace(options, request));

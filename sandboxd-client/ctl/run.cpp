@@ -1,10 +1,10 @@
 #include <array>
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -86,7 +86,8 @@ Action bind_explain(CLI::App& app) {
 
 constexpr std::array kVerbs = {
     Verb{"", "run", "start a jail and run a command in it", "[--] COMMAND [ARGUMENT...]", Runs::kCommand, bind_run},
-    Verb{"", "explain", "show what a run would get; nothing is started", "[--] COMMAND [ARGUMENT...]", Runs::kCommand, bind_explain},
+    Verb{"", "explain", "show what a run would get; nothing is started", "[--] COMMAND [ARGUMENT...]", Runs::kCommand,
+         bind_explain},
 };
 
 }  // namespace

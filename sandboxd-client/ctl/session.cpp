@@ -41,7 +41,8 @@ Result<UniqueFd> watch_signals() {
   return fd;
 }
 
-Session::Session(const Invocation& invocation, client::Connection connection, client::HandedIn handed_in, UniqueFd signals)
+Session::Session(const Invocation& invocation, client::Connection connection, client::HandedIn handed_in,
+                 UniqueFd signals)
     : invocation_(invocation),
       connection_(std::move(connection)),
       handed_in_(std::move(handed_in)),
@@ -137,7 +138,8 @@ Status Session::take_messages() {
     if (!message) break;
     TRY(take(std::move(*message)));
   }
-  if (!open && !report_ && !refused_) return sys_error_code(EPIPE, "the daemon closed the connection before the job's end");
+  if (!open && !report_ && !refused_)
+    return sys_error_code(EPIPE, "the daemon closed the connection before the job's end");
   return {};
 }
 
@@ -178,8 +180,10 @@ Status Session::start(const Json& info) {
     outputs_.emplace_back(std::move(fds[2]), error_);
     return {};
   }
-  outputs_.emplace_back(std::move(fds[1]), out_, [this](std::string_view bytes) { return output_line("stdout", bytes); });
-  outputs_.emplace_back(std::move(fds[2]), out_, [this](std::string_view bytes) { return output_line("stderr", bytes); });
+  outputs_.emplace_back(std::move(fds[1]), out_,
+                        [this](std::string_view bytes) { return output_line("stdout", bytes); });
+  outputs_.emplace_back(std::move(fds[2]), out_,
+                        [this](std::string_view bytes) { return output_line("stderr", bytes); });
   return {};
 }
 

@@ -5,8 +5,8 @@
 #include <climits>
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include "base/text.h"
 #include "sandboxd-client/ctl/command.h"
@@ -33,7 +33,8 @@ Error exec_tool(const std::string& program, std::vector<std::string> arguments) 
     ::execv(path.c_str(), argv.data());
     if (errno != ENOENT) return sys_error("execute {}", sandboxd::quoted(path));
   }
-  return sys_error_code(ENOENT, "find {} in {} or '../libexec/sandboxd' beside it", sandboxd::quoted(program), sandboxd::quoted(directory));
+  return sys_error_code(ENOENT, "find {} in {} or '../libexec/sandboxd' beside it", sandboxd::quoted(program),
+                        sandboxd::quoted(directory));
 }
 
 // `arguments`: the tool's own, before those of the command line.
@@ -51,7 +52,8 @@ Action tool(std::string program, std::vector<std::string> arguments) {
 
 Action bind_doctor(CLI::App& app) {
   auto state_dir = std::make_shared<std::string>();
-  app.add_option("--state-dir", *state_dir, "the daemon's state directory, whose file system is tried")->type_name("DIR");
+  app.add_option("--state-dir", *state_dir, "the daemon's state directory, whose file system is tried")
+      ->type_name("DIR");
   return [state_dir](const Invocation& invocation) {
     std::vector<std::string> arguments;
     if (!state_dir->empty()) arguments = {"--state-dir", *state_dir};
@@ -64,7 +66,8 @@ Action bind_profile_explain(CLI::App&) { return tool("sandboxd-profile", {"expla
 Action bind_audit_verify(CLI::App&) { return tool("sandboxd-audit-verify", {}); }
 
 constexpr std::array kVerbs = {
-    Verb{"", "doctor", "say what this kernel and host offer, what is missing and what that turns off", "", Runs::kNothing, bind_doctor},
+    Verb{"", "doctor", "say what this kernel and host offer, what is missing and what that turns off", "",
+         Runs::kNothing, bind_doctor},
     Verb{"profile", "check", "check profile files as the daemon would", "FILE...", Runs::kTool, bind_profile_check},
     Verb{"profile", "explain", "explain what a profile allows, and why", "FILE", Runs::kTool, bind_profile_explain},
     Verb{"audit", "verify", "check that an audit log is whole", "[DIR]", Runs::kTool, bind_audit_verify},

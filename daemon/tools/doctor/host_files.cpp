@@ -24,7 +24,9 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 std::string unescape(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto digit = [&](std::size_t k) { return i + k < text.size() && text[i + k] >= '0' && text[i + k] <= '7' ? text[i + k] - '0' : -1; };
+    const auto digit = [&](std::size_t k) {
+      return i + k < text.size() && text[i + k] >= '0' && text[i + k] <= '7' ? text[i + k] - '0' : -1;
+    };
     if (text[i] != '\\' || digit(1) < 0 || digit(2) < 0 || digit(3) < 0) {
       out += text[i];
       continue;
@@ -54,7 +56,8 @@ std::string missing_words(std::string_view text, std::span<const std::string_vie
   const std::vector<std::string_view> words = split(list, ' ');
   std::string lacking;
   for (const std::string_view word : wanted) {
-    if (std::ranges::find(words, word) == words.end()) lacking += fmt::format("{}{}", lacking.empty() ? "" : ", ", word);
+    if (std::ranges::find(words, word) == words.end())
+      lacking += fmt::format("{}{}", lacking.empty() ? "" : ", ", word);
   }
   return lacking;
 }

@@ -1,8 +1,8 @@
 // sandboxd-doctor: what this kernel and host offer for jails (sandboxctl doctor).
 #include <cstdlib>
 
-#include <CLI/CLI.hpp>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include "base/file.h"
 #include "daemon/tools/doctor/doctor.h"
@@ -10,12 +10,15 @@
 int main(int argc, char** argv) {
   using namespace sandboxd;
   constexpr int kOwnFailure = 125;
-  CLI::App app("Says what this kernel and host offer for jails, what is missing and what that turns off.", "sandboxd-doctor");
+  CLI::App app("Says what this kernel and host offer for jails, what is missing and what that turns off.",
+               "sandboxd-doctor");
   const char* state_dir = std::getenv("SANDBOXD_STATE_DIR");
-  doctor::Context context{.is_root = ::geteuid() == 0, .state_dir = state_dir != nullptr ? state_dir : "/var/lib/sandboxd"};
+  doctor::Context context{.is_root = ::geteuid() == 0,
+                          .state_dir = state_dir != nullptr ? state_dir : "/var/lib/sandboxd"};
   bool json = false;
   app.add_flag("--json", json, "print one JSON value");
-  app.add_option("--state-dir", context.state_dir, "the daemon's state directory, whose file system is tried")->type_name("DIR");
+  app.add_option("--state-dir", context.state_dir, "the daemon's state directory, whose file system is tried")
+      ->type_name("DIR");
   app.set_version_flag("--version", "sandboxd-doctor " SANDBOXD_VERSION);
   try {
     app.parse(argc, argv);

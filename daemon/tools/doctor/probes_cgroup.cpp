@@ -4,10 +4,10 @@
 #include <optional>
 
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <linux/sched.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -59,10 +59,10 @@ class TestCgroup {
 Status kill_through(const TestCgroup& cgroup) {
   bool ended = false;
   const Status status = in_child({.cgroup = cgroup.fd(), .prepare = [&](int, int process) -> Status {
-    TRY(write_file_at(cgroup.fd(), "cgroup.kill", "1"));
-    TRY_ASSIGN(ended, wait_readable(process, monotonic_usec() + 5'000'000));
-    return ended ? Status() : Status(make_error("cgroup.kill ends nothing"));
-  }});
+                                    TRY(write_file_at(cgroup.fd(), "cgroup.kill", "1"));
+                                    TRY_ASSIGN(ended, wait_readable(process, monotonic_usec() + 5'000'000));
+                                    return ended ? Status() : Status(make_error("cgroup.kill ends nothing"));
+                                  }});
   // The child is dead, so it has no answer; what failed before that is told.
   return ended ? Status() : status;
 }
@@ -92,13 +92,15 @@ Outcome born_inside(const Context& context) {
   arguments.cgroup = 1'000'000'000;
   const long made = ::syscall(SYS_clone3, &arguments, sizeof arguments);
   if (made == 0) ::_exit(0);
-  return errno == EBADF ? offered("known to the kernel; a real try takes root") : missing(sys_error("clone3 CLONE_INTO_CGROUP").message());
+  return errno == EBADF ? offered("known to the kernel; a real try takes root")
+                        : missing(sys_error("clone3 CLONE_INTO_CGROUP").message());
 }
 
 Outcome kill_file(const Context& context) { return with_test_cgroup(context, kill_through); }
 
 Outcome freezer(const Context& context) {
-  return with_test_cgroup(context, [](const TestCgroup& cgroup) { return write_file_at(cgroup.fd(), "cgroup.freeze", "0"); });
+  return with_test_cgroup(context,
+                          [](const TestCgroup& cgroup) { return write_file_at(cgroup.fd(), "cgroup.freeze", "0"); });
 }
 
 Outcome pressure(const Context& context) {
@@ -125,8 +127,10 @@ constexpr std::array kProbes = {
     Probe{"cgroup-kill", "ending a cgroup at once (cgroup.kill)", Need::kRequired, "every jail", kill_file},
     Probe{"cgroup-freeze", "stopping a cgroup (cgroup.freeze)", Need::kOptional, "pausing jails", freezer},
     Probe{"cgroup-controllers", "the controllers of limits", Need::kOptional,
-          "memory_max, pids_max, cpu_max and io_max of those that are missing: a profile that asks for one is refused, unless the "
-          "configuration lists it in unenforced_limits", controllers},
+          "memory_max, pids_max, cpu_max and io_max of those that are missing: a profile that asks for one is refused, "
+          "unless the "
+          "configuration lists it in unenforced_limits",
+          controllers},
     Probe{"cgroup-pressure", "pressure files (PSI)", Need::kOptional, "pressure in reports", pressure},
 };
 

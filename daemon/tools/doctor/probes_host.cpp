@@ -33,7 +33,8 @@ Outcome pool(const Context&) {
     if (!text.ok() && text.error().code == ENOENT) continue;
     if (!text.ok()) return unknown(text.error().message());
     if (const auto found = file.find(*text, kPoolFirst, kPoolLast)) {
-      return missing(fmt::format("{} has {} in it; give another pool by id_pool in the configuration", file.path, *found));
+      return missing(
+          fmt::format("{} has {} in it; give another pool by id_pool in the configuration", file.path, *found));
     }
   }
   // What a directory service hands out can't be listed here.
@@ -46,11 +47,16 @@ struct Capability {
 };
 // What the launcher keeps, and what the parent of the programs needs to start them under ids of their own.
 constexpr std::array kCapabilities = {
-    Capability{CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},   Capability{CAP_NET_ADMIN, "CAP_NET_ADMIN"},
-    Capability{CAP_SETUID, "CAP_SETUID"},         Capability{CAP_SETGID, "CAP_SETGID"},
-    Capability{CAP_SYS_CHROOT, "CAP_SYS_CHROOT"}, Capability{CAP_SYS_PTRACE, "CAP_SYS_PTRACE"},
-    Capability{CAP_MKNOD, "CAP_MKNOD"},           Capability{CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE"},
-    Capability{CAP_SETPCAP, "CAP_SETPCAP"},       Capability{CAP_CHOWN, "CAP_CHOWN"},
+    Capability{CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
+    Capability{CAP_NET_ADMIN, "CAP_NET_ADMIN"},
+    Capability{CAP_SETUID, "CAP_SETUID"},
+    Capability{CAP_SETGID, "CAP_SETGID"},
+    Capability{CAP_SYS_CHROOT, "CAP_SYS_CHROOT"},
+    Capability{CAP_SYS_PTRACE, "CAP_SYS_PTRACE"},
+    Capability{CAP_MKNOD, "CAP_MKNOD"},
+    Capability{CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE"},
+    Capability{CAP_SETPCAP, "CAP_SETPCAP"},
+    Capability{CAP_CHOWN, "CAP_CHOWN"},
     Capability{CAP_KILL, "CAP_KILL"},
 };
 
@@ -62,7 +68,8 @@ Outcome capabilities(const Context& context) {
   if (!status.ok()) return unknown(status.error().message());
   std::string lacking;
   for (const Capability& one : kCapabilities) {
-    if ((status->cap_bounding >> one.number & 1U) == 0) lacking += fmt::format("{}{}", lacking.empty() ? "" : ", ", one.name);
+    if ((status->cap_bounding >> one.number & 1U) == 0)
+      lacking += fmt::format("{}{}", lacking.empty() ? "" : ", ", one.name);
   }
   return lacking.empty() ? offered() : missing("without " + lacking);
 }
@@ -98,16 +105,20 @@ Outcome unprivileged_namespaces(const Context&) {
   const std::string apparmor = setting("kernel/apparmor_restrict_unprivileged_userns");
   const std::string debian = setting("kernel/unprivileged_userns_clone");
   const bool refused = apparmor == "1" || debian == "0";
-  return offered(refused ? "refused to ordinary users; jails are made by root, so it does not matter to them" : "allowed to ordinary users");
+  return offered(refused ? "refused to ordinary users; jails are made by root, so it does not matter to them"
+                         : "allowed to ordinary users");
 }
 
-Outcome yama(const Context&) { return told("kernel/yama/ptrace_scope", "no Yama; jail-init is undumpable in any case"); }
+Outcome yama(const Context&) {
+  return told("kernel/yama/ptrace_scope", "no Yama; jail-init is undumpable in any case");
+}
 
 Outcome core_dumps(const Context&) {
   const std::string pattern = setting("kernel/core_pattern");
   if (!pattern.starts_with('|')) return offered("to files: " + pattern);
   // core(5): 1 is the limit at which the kernel starts no handler; with 0 it would.
-  return offered(fmt::format("to a program of the host ({}); jobs have a core limit of 1, at which it is not started", pattern));
+  return offered(
+      fmt::format("to a program of the host ({}); jobs have a core limit of 1, at which it is not started", pattern));
 }
 
 Outcome security_modules(const Context&) {
@@ -116,8 +127,10 @@ Outcome security_modules(const Context&) {
 }
 
 constexpr std::array kProbes = {
-    Probe{"id-pool", "user and group ids that nobody else has", Need::kRequired, "the daemon: it refuses to start", pool},
-    Probe{"capabilities", "what the launcher needs, in root's bounding set", Need::kRequired, "every jail", capabilities},
+    Probe{"id-pool", "user and group ids that nobody else has", Need::kRequired, "the daemon: it refuses to start",
+          pool},
+    Probe{"capabilities", "what the launcher needs, in root's bounding set", Need::kRequired, "every jail",
+          capabilities},
     Probe{"namespace-counts", "room for namespaces", Need::kRequired, "every jail", namespace_counts},
     Probe{"mount-count", "room for mounts", Need::kInfo, "", mount_count},
     Probe{"unprivileged-namespaces", "user namespaces without root", Need::kInfo, "", unprivileged_namespaces},

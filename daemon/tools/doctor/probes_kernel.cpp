@@ -40,14 +40,16 @@ Outcome from(const Status& status, const Context& context, std::string detail = 
   const int code = status.error().code;
   // The launcher does it as root; that this user may not, says nothing about that.
   const bool rights = code == EPERM || code == EACCES || code == ENOSPC;
-  return rights && !context.is_root ? unknown("not for this user: " + status.error().message()) : missing(status.error().message());
+  return rights && !context.is_root ? unknown("not for this user: " + status.error().message())
+                                    : missing(status.error().message());
 }
 
 Outcome architecture(const Context&) {
   utsname name{};
   if (::uname(&name) < 0) return unknown(sys_error("uname").message());
   const std::string machine = name.machine;
-  return machine == "x86_64" || machine == "aarch64" ? offered(machine) : missing(machine + ": there is no filter for it");
+  return machine == "x86_64" || machine == "aarch64" ? offered(machine)
+                                                     : missing(machine + ": there is no filter for it");
 }
 
 Outcome namespaces(const Context& context) {
@@ -70,7 +72,8 @@ Outcome id_ranges(const Context& context) {
 
 // What each level of the ABI added (landlock(7)).
 constexpr std::array<std::string_view, 8> kLandlockLevels = {
-    "", "files", "renames between directories", "truncation", "TCP ports", "device ioctls", "abstract sockets and signals", "audit of denials"};
+    "",          "files",         "renames between directories",  "truncation",
+    "TCP ports", "device ioctls", "abstract sockets and signals", "audit of denials"};
 
 Outcome landlock(const Context&) {
   const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -85,7 +88,8 @@ Outcome landlock(const Context&) {
 
 // Loads a filter that makes getppid fail, and sees it fail.
 Status load_filter() {
-  constexpr std::uint16_t kLoad = BPF_LD | BPF_W | BPF_ABS, kEqual = BPF_JMP | BPF_JEQ | BPF_K, kReturn = BPF_RET | BPF_K;
+  constexpr std::uint16_t kLoad = BPF_LD | BPF_W | BPF_ABS, kEqual = BPF_JMP | BPF_JEQ | BPF_K,
+                          kReturn = BPF_RET | BPF_K;
   std::array<sock_filter, 4> program = {{
       {kLoad, 0, 0, offsetof(seccomp_data, nr)},
       {kEqual, 0, 1, SYS_getppid},
@@ -123,7 +127,9 @@ Outcome close_range_cloexec(const Context&) {
 Outcome pidfd(const Context&) {
   const UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
   if (!fd) return missing(sys_error("pidfd_open").message());
-  return ::syscall(SYS_pidfd_send_signal, fd.get(), 0, nullptr, 0) == 0 ? offered() : missing(sys_error("pidfd_send_signal").message());
+  return ::syscall(SYS_pidfd_send_signal, fd.get(), 0, nullptr, 0) == 0
+             ? offered()
+             : missing(sys_error("pidfd_send_signal").message());
 }
 
 Outcome openat2_in_root(const Context&) {
@@ -151,26 +157,33 @@ Outcome peer_pidfd(const Context&) {
   if (!pair.ok()) return unknown(pair.error().message());
   int fd = -1;
   socklen_t size = sizeof fd;
-  if (::getsockopt(pair->first.get(), SOL_SOCKET, SO_PEERPIDFD, &fd, &size) < 0) return missing(sys_error("getsockopt SO_PEERPIDFD").message());
+  if (::getsockopt(pair->first.get(), SOL_SOCKET, SO_PEERPIDFD, &fd, &size) < 0)
+    return missing(sys_error("getsockopt SO_PEERPIDFD").message());
   const UniqueFd owned(fd);
   return offered();
 }
 
 constexpr std::array kProbes = {
     Probe{"architecture", "a processor that there are filters for", Need::kRequired, "every jail", architecture},
-    Probe{"namespaces", "user, pid, mount, ipc, uts and cgroup namespaces by one clone3", Need::kRequired, "every jail", namespaces},
-    Probe{"network-namespace", "network namespaces", Need::kRequired, "every jail but those with --network=host", network_namespace},
+    Probe{"namespaces", "user, pid, mount, ipc, uts and cgroup namespaces by one clone3", Need::kRequired, "every jail",
+          namespaces},
+    Probe{"network-namespace", "network namespaces", Need::kRequired, "every jail but those with --network=host",
+          network_namespace},
     Probe{"id-ranges", "maps of id ranges from the pool", Need::kRequired, "every jail", id_ranges},
     Probe{"landlock", "Landlock", Need::kRequired, "every jail", landlock},
     Probe{"seccomp", "seccomp filters", Need::kRequired, "every jail", seccomp_filter},
-    Probe{"seccomp-kill", "killing the process that makes a refused system call", Need::kRequired, "every jail", seccomp_kill},
-    Probe{"seccomp-notify", "system calls decided by another process", Need::kOptional, "profiles that learn", seccomp_notify},
-    Probe{"seccomp-tsync", "filters for all threads at once", Need::kOptional, "nothing yet: our programs load theirs with one thread", seccomp_tsync},
+    Probe{"seccomp-kill", "killing the process that makes a refused system call", Need::kRequired, "every jail",
+          seccomp_kill},
+    Probe{"seccomp-notify", "system calls decided by another process", Need::kOptional, "profiles that learn",
+          seccomp_notify},
+    Probe{"seccomp-tsync", "filters for all threads at once", Need::kOptional,
+          "nothing yet: our programs load theirs with one thread", seccomp_tsync},
     Probe{"close-range", "close_range with CLOSE_RANGE_CLOEXEC", Need::kRequired, "every jail", close_range_cloexec},
     Probe{"pidfd", "processes by descriptor", Need::kRequired, "every jail", pidfd},
     Probe{"openat2", "openat2 with RESOLVE_IN_ROOT", Need::kRequired, "every jail", openat2_in_root},
     Probe{"memfd-seals", "sealed memory between our programs", Need::kRequired, "every program", sealed_memory},
-    Probe{"peer-groups", "a client's groups from its socket (SO_PEERGROUPS)", Need::kRequired, "every client", peer_groups_option},
+    Probe{"peer-groups", "a client's groups from its socket (SO_PEERGROUPS)", Need::kRequired, "every client",
+          peer_groups_option},
     Probe{"peer-pidfd", "a client's process from its socket (SO_PEERPIDFD)", Need::kOptional,
           "naming a client's process in records without doubt: a process id may be reused", peer_pidfd},
 };

@@ -41,7 +41,9 @@ std::string ids_of(const std::vector<Finding>& findings, State state) {
 std::string conclusion(const std::vector<Finding>& findings) {
   switch (verdict(findings)) {
     case 0: return "the default profile can be enforced on this host\n";
-    case 1: return fmt::format("the default profile can't be enforced on this host; missing: {}\n", ids_of(findings, State::kMissing));
+    case 1:
+      return fmt::format("the default profile can't be enforced on this host; missing: {}\n",
+                         ids_of(findings, State::kMissing));
     default: return fmt::format("not all could be tried, run it as root: {}\n", ids_of(findings, State::kUnknown));
   }
 }
@@ -49,7 +51,8 @@ std::string conclusion(const std::vector<Finding>& findings) {
 std::string row(const Finding& finding, std::size_t id_width, bool colour) {
   const std::string_view on = colour ? colour_of(finding) : std::string_view();
   const std::string_view off = colour ? kPlain : std::string_view();
-  std::string text = fmt::format("{}{:<8}{}  {:<{}}  {}", on, word(finding.outcome.state), off, finding.probe->id, id_width, finding.probe->what);
+  std::string text = fmt::format("{}{:<8}{}  {:<{}}  {}", on, word(finding.outcome.state), off, finding.probe->id,
+                                 id_width, finding.probe->what);
   if (!finding.outcome.detail.empty()) text += ": " + escaped(finding.outcome.detail);
   text += '\n';
   const bool lacks = finding.outcome.state == State::kMissing && !finding.probe->turns_off.empty();
@@ -59,8 +62,8 @@ std::string row(const Finding& finding, std::size_t id_width, bool colour) {
 
 std::string plain_row(const Finding& finding) {
   const Probe& probe = *finding.probe;
-  return fmt::format("{}\t{}\t{}\t{}\t{}\n", word(finding.outcome.state), probe.id, word(probe.need), escaped(finding.outcome.detail),
-                     finding.outcome.state == State::kMissing ? probe.turns_off : "");
+  return fmt::format("{}\t{}\t{}\t{}\t{}\n", word(finding.outcome.state), probe.id, word(probe.need),
+                     escaped(finding.outcome.detail), finding.outcome.state == State::kMissing ? probe.turns_off : "");
 }
 
 }  // namespace

@@ -51,7 +51,8 @@ TEST_F(Varlink, CallIsOneFrame) {
   ASSERT_TRUE(client_.send("org.x.M", {{"a", "b"}}, true).ok());
   char bytes[256];
   const ssize_t got = ::recv(server_.get(), bytes, sizeof bytes, 0);
-  EXPECT_EQ(std::string(bytes, static_cast<std::size_t>(got)), "{\"method\":\"org.x.M\",\"more\":true,\"parameters\":{\"a\":\"b\"}}\0"s);
+  EXPECT_EQ(std::string(bytes, static_cast<std::size_t>(got)),
+            "{\"method\":\"org.x.M\",\"more\":true,\"parameters\":{\"a\":\"b\"}}\0"s);
 }
 
 TEST_F(Varlink, CallThatIsTooLargeIsNotSent) {
@@ -98,7 +99,8 @@ TEST_F(Varlink, ErrorIsAMessageOfItsOwn) {
 }
 
 TEST_F(Varlink, WhatIsNoReplyIsRefused) {
-  for (const std::string& frame : {"[]\0"s, "{\"parameters\":3}\0"s, "{\"extra\":1}\0"s, "nonsense\0"s, "\0"s, "{\"continues\":\"yes\"}\0"s}) {
+  for (const std::string& frame :
+       {"[]\0"s, "{\"parameters\":3}\0"s, "{\"extra\":1}\0"s, "nonsense\0"s, "\0"s, "{\"continues\":\"yes\"}\0"s}) {
     send(frame);
     const Result<Message> message = receive();
     ASSERT_FALSE(message.ok()) << frame;
@@ -122,7 +124,8 @@ TEST_F(Varlink, WaitEndsAtItsDeadline) {
 }
 
 TEST_F(Varlink, SecondPairIsTriedAfterTheFirst) {
-  const Result<Connection> connection = Connection::open({socket_paths("/nonexistent/admin.sock"), socket_paths(path_)});
+  const Result<Connection> connection =
+      Connection::open({socket_paths("/nonexistent/admin.sock"), socket_paths(path_)});
   ASSERT_TRUE(connection.ok());
   EXPECT_EQ(connection->paths().calls, path_);
 }

@@ -2,8 +2,8 @@
 
 #include <cstdlib>
 
-#include <gmock/gmock.h>
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -34,7 +34,8 @@ class EnvFile : public ::testing::Test {
 };
 
 TEST(Environment, IsClearedToFourVariables) {
-  EXPECT_THAT(*make_environment({}, {}, kOwn), UnorderedElementsAre(Pair("PATH", "/bin"), Pair("HOME", "/h"), Pair("TERM", "xterm")));
+  EXPECT_THAT(*make_environment({}, {}, kOwn),
+              UnorderedElementsAre(Pair("PATH", "/bin"), Pair("HOME", "/h"), Pair("TERM", "xterm")));
 }
 
 TEST(Environment, HasAPathWhenTheCallerHasNone) {
@@ -44,12 +45,14 @@ TEST(Environment, HasAPathWhenTheCallerHasNone) {
 
 TEST(Environment, TakesSettingsTheLastOneWins) {
   EXPECT_THAT(*make_environment({}, {"A=1", "HOME=/x", "A=b=c", "B="}, kOwn),
-              UnorderedElementsAre(Pair("PATH", "/bin"), Pair("HOME", "/x"), Pair("TERM", "xterm"), Pair("A", "b=c"), Pair("B", "")));
+              UnorderedElementsAre(Pair("PATH", "/bin"), Pair("HOME", "/x"), Pair("TERM", "xterm"), Pair("A", "b=c"),
+                                   Pair("B", "")));
 }
 
 TEST(Environment, CopiesANameAloneAndLeavesOutWhatTheCallerLacks) {
   const Environment made = *make_environment({}, {"SECRET", "EMPTY", "MISSING"}, kOwn);
-  EXPECT_THAT(made, UnorderedElementsAre(Pair("PATH", "/bin"), Pair("HOME", "/h"), Pair("TERM", "xterm"), Pair("SECRET", "s"), Pair("EMPTY", "")));
+  EXPECT_THAT(made, UnorderedElementsAre(Pair("PATH", "/bin"), Pair("HOME", "/h"), Pair("TERM", "xterm"),
+                                         Pair("SECRET", "s"), Pair("EMPTY", "")));
 }
 
 TEST(Environment, RefusesASettingWithoutAName) {
@@ -59,8 +62,8 @@ TEST(Environment, RefusesASettingWithoutAName) {
 TEST_F(EnvFile, GivesVariablesThatSettingsOverride) {
   const std::string file = with("# a comment\n\n  A=1\nB= x 'y'\r\nSECRET\nTERM=dumb");
   EXPECT_THAT(*make_environment({file}, {"A=2"}, kOwn),
-              UnorderedElementsAre(Pair("PATH", "/bin"), Pair("HOME", "/h"), Pair("TERM", "dumb"), Pair("A", "2"), Pair("B", " x 'y'"),
-                                   Pair("SECRET", "s")));
+              UnorderedElementsAre(Pair("PATH", "/bin"), Pair("HOME", "/h"), Pair("TERM", "dumb"), Pair("A", "2"),
+                                   Pair("B", " x 'y'"), Pair("SECRET", "s")));
 }
 
 TEST_F(EnvFile, NamesTheLineThatIsWrong) {

@@ -18,13 +18,13 @@ TEST(ExitStatus, FollowsTheVerdict) {
     int status;
   };
   constexpr std::array kCases = {
-      Case{Verdict::kExited, 0, {}, 0},           Case{Verdict::kExited, 255, {}, 255},
-      Case{Verdict::kExited, {}, {}, 125},        Case{Verdict::kSignalled, {}, 15, 143},
-      Case{Verdict::kOom, {}, 9, 137},            Case{Verdict::kOom, {}, {}, 137},
-      Case{Verdict::kTimeoutWall, {}, 9, 124},    Case{Verdict::kTimeoutCpu, {}, 24, 124},
-      Case{Verdict::kTimeoutIdle, {}, 9, 124},    Case{Verdict::kOutputLimit, {}, 9, 137},
-      Case{Verdict::kSeccomp, {}, {}, 159},       Case{Verdict::kKilled, {}, 2, 130},
-      Case{Verdict::kSetupFailed, {}, {}, 125},   Case{Verdict::kStuck, {}, 9, 125},
+      Case{Verdict::kExited, 0, {}, 0},         Case{Verdict::kExited, 255, {}, 255},
+      Case{Verdict::kExited, {}, {}, 125},      Case{Verdict::kSignalled, {}, 15, 143},
+      Case{Verdict::kOom, {}, 9, 137},          Case{Verdict::kOom, {}, {}, 137},
+      Case{Verdict::kTimeoutWall, {}, 9, 124},  Case{Verdict::kTimeoutCpu, {}, 24, 124},
+      Case{Verdict::kTimeoutIdle, {}, 9, 124},  Case{Verdict::kOutputLimit, {}, 9, 137},
+      Case{Verdict::kSeccomp, {}, {}, 159},     Case{Verdict::kKilled, {}, 2, 130},
+      Case{Verdict::kSetupFailed, {}, {}, 125}, Case{Verdict::kStuck, {}, 9, 125},
   };
   for (const Case& one : kCases) {
     JobReport report;
@@ -48,7 +48,9 @@ TEST(ExitStatus, IsAShellsForACommandThatCouldNotBeExecuted) {
 TEST(ExitStatus, IsOursForEveryOtherFailure) {
   EXPECT_EQ(exit_status(setup_failed("mounts", ENOENT)), 125);
   EXPECT_EQ(exit_status(client::Message{.error = "org.sandboxd.Denied"}), 125);
-  EXPECT_EQ(exit_status(client::Message{.parameters = {{"step", 3}, {"errno", "x"}}, .error = "org.sandboxd.SetupFailed"}), 125);
+  EXPECT_EQ(
+      exit_status(client::Message{.parameters = {{"step", 3}, {"errno", "x"}}, .error = "org.sandboxd.SetupFailed"}),
+      125);
 }
 
 }  // namespace

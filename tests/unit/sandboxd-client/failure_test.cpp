@@ -11,7 +11,9 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-std::string text(const char* error, Json fields) { return failure_text(Message{.parameters = std::move(fields), .error = error}); }
+std::string text(const char* error, Json fields) {
+  return failure_text(Message{.parameters = std::move(fields), .error = error});
+}
 
 TEST(FailureText, NamesTheRuleAndWhatToDo) {
   EXPECT_EQ(text("org.sandboxd.Denied", {{"rule", "network"}, {"allowed", "none"}}),
@@ -19,7 +21,8 @@ TEST(FailureText, NamesTheRuleAndWhatToDo) {
 }
 
 TEST(FailureText, NamesTheStepThatFailed) {
-  EXPECT_EQ(text("org.sandboxd.SetupFailed", {{"step", "workspace"}, {"errno", EINVAL}, {"detail", "id-map '/w'"}}).substr(0, 73),
+  EXPECT_EQ(text("org.sandboxd.SetupFailed", {{"step", "workspace"}, {"errno", EINVAL}, {"detail", "id-map '/w'"}})
+                .substr(0, 73),
             "failed at 'workspace': id-map '/w': Invalid argument (EINVAL); this kerne");
 }
 
@@ -29,7 +32,8 @@ TEST(FailureText, DoesNotRepeatAnErrnoThatTheDetailNames) {
 }
 
 TEST(FailureText, NamesThePlaceOfAWrongArgument) {
-  EXPECT_EQ(text("org.sandboxd.InvalidArgument", {{"path", "/parameters/spec/name"}, {"value", "\"a b\""}, {"expected", "a name"}}),
+  EXPECT_EQ(text("org.sandboxd.InvalidArgument",
+                 {{"path", "/parameters/spec/name"}, {"value", "\"a b\""}, {"expected", "a name"}}),
             "invalid argument at '/parameters/spec/name': \"a b\"; expected a name");
 }
 
@@ -43,7 +47,8 @@ TEST(FailureText, ShowsAnErrorThatItDoesNotKnow) {
 }
 
 TEST(FailureText, SurvivesFieldsOfOtherTypesAndEscapesThem) {
-  EXPECT_THAT(text("org.sandboxd.Denied", {{"rule", Json::array({"\x1b[2J"})}, {"allowed", nullptr}}), Not(HasSubstr("\x1b")));
+  EXPECT_THAT(text("org.sandboxd.Denied", {{"rule", Json::array({"\x1b[2J"})}, {"allowed", nullptr}}),
+              Not(HasSubstr("\x1b")));
   EXPECT_THAT(text("org.sandboxd.SetupFailed", {{"step", "\x1b"}, {"errno", "two"}}), Not(HasSubstr("\x1b")));
 }
 

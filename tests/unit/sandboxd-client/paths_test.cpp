@@ -22,14 +22,18 @@ TEST(SocketPaths, ArgumentWinsOverEnvironmentOverDefault) {
 
 TEST(SocketPaths, RootTriesTheAdminsPairFirst) {
   EXPECT_THAT(sockets_to_try("/r/sandboxd.sock", nullptr, true),
-              ElementsAre(SocketPaths{"/r/admin.sock", "/r/broker-admin.sock"}, SocketPaths{"/r/sandboxd.sock", "/r/broker.sock"}));
+              ElementsAre(SocketPaths{"/r/admin.sock", "/r/broker-admin.sock"},
+                          SocketPaths{"/r/sandboxd.sock", "/r/broker.sock"}));
 }
 
 TEST(SocketPaths, RootKeepsASocketThatWasChosenByAnotherName) {
-  EXPECT_THAT(sockets_to_try("/r/forwarded.sock", nullptr, true), ElementsAre(SocketPaths{"/r/forwarded.sock", "/r/broker.sock"}));
+  EXPECT_THAT(sockets_to_try("/r/forwarded.sock", nullptr, true),
+              ElementsAre(SocketPaths{"/r/forwarded.sock", "/r/broker.sock"}));
 }
 
-TEST(SocketPaths, OthersNeverTryTheAdminsPair) { EXPECT_EQ(sockets_to_try("/r/sandboxd.sock", nullptr, false).size(), 1U); }
+TEST(SocketPaths, OthersNeverTryTheAdminsPair) {
+  EXPECT_EQ(sockets_to_try("/r/sandboxd.sock", nullptr, false).size(), 1U);
+}
 
 }  // namespace
 }  // namespace sandboxd::client

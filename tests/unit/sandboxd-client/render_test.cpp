@@ -14,7 +14,8 @@ using ::testing::Pair;
 const Table kTable{.header = {"A", "STATE", "C"}, .rows = {{"long name", "running", "x"}, {"ä", "ended", "y\x1b[0m"}}};
 
 TEST(RenderTable, IsAlignedWithAHeaderOnATerminal) {
-  EXPECT_EQ(render(kTable, {.terminal = true}), "A          STATE    C\nlong name  running  x\nä          ended    y\\x1b[0m\n");
+  EXPECT_EQ(render(kTable, {.terminal = true}),
+            "A          STATE    C\nlong name  running  x\nä          ended    y\\x1b[0m\n");
 }
 
 TEST(RenderTable, IsTabsWithoutAHeaderElsewhere) {
@@ -40,8 +41,10 @@ TEST(RenderStyle, HasColoursOnlyOnATerminalThatWantsThem) {
 }
 
 TEST(RenderJson, FlattensNamesAndPlainLists) {
-  const client::Json value = {{"a", {{"b", 1}, {"c", {"x", 2}}}}, {"d", client::Json::array({{{"e", true}}})}, {"f", nullptr}};
-  EXPECT_THAT(flatten(value), ElementsAre(Pair("a.b", "1"), Pair("a.c", "x 2"), Pair("d.0.e", "true"), Pair("f", "null")));
+  const client::Json value = {
+      {"a", {{"b", 1}, {"c", {"x", 2}}}}, {"d", client::Json::array({{{"e", true}}})}, {"f", nullptr}};
+  EXPECT_THAT(flatten(value),
+              ElementsAre(Pair("a.b", "1"), Pair("a.c", "x 2"), Pair("d.0.e", "true"), Pair("f", "null")));
 }
 
 TEST(RenderTime, PicksAUnit) {
@@ -74,8 +77,10 @@ TEST(RenderJail, ShowsHowItEnded) {
   jail.report.emplace();
   jail.report->exit_code = 3;
   jail.in_force = {{"NoNewPrivs", "1"}};
-  EXPECT_THAT(jail_table({jail}, 6'000'000).rows, ElementsAre(ElementsAre("j-1", "-", "", "exited 3", "0", "1.0s", "true")));
-  EXPECT_THAT(render(jail_fields(jail), {}), AllOf(HasSubstr("verdict\texited 3\n"), HasSubstr("in force: NoNewPrivs\t1\n")));
+  EXPECT_THAT(jail_table({jail}, 6'000'000).rows,
+              ElementsAre(ElementsAre("j-1", "-", "", "exited 3", "0", "1.0s", "true")));
+  EXPECT_THAT(render(jail_fields(jail), {}),
+              AllOf(HasSubstr("verdict\texited 3\n"), HasSubstr("in force: NoNewPrivs\t1\n")));
 }
 
 TEST(RenderJail, HasNoAgeBeforeItsStart) {

@@ -4,12 +4,11 @@
 #include <array>
 #include <cstdlib>
 
-#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
+#include <CLI/CLI.hpp>
 
 namespace sandboxd::ctl {
 namespace {
@@ -70,8 +69,10 @@ TEST_F(RunRequest, DefaultsAskForNothing) {
 }
 
 TEST_F(RunRequest, PlainOptionsArriveInTheSpec) {
-  const Result<Request> made = make({"--profile", "p", "--name", "n", "--hostname", "h", "--workdir", "/w", "--user", "root", "--network",
-                                     "host", "--timeout", "90s", "--stdio=null", "--dir", "/a", "--dir", "/b", "--root", "host"});
+  const Result<Request> made =
+      make({"--profile",    "p",      "--name", "n",         "--hostname", "h",         "--workdir",
+            "/w",           "--user", "root",   "--network", "host",       "--timeout", "90s",
+            "--stdio=null", "--dir",  "/a",     "--dir",     "/b",         "--root",    "host"});
   ASSERT_TRUE(made.ok());
   const protocol::JobSpec& spec = made->spec;
   EXPECT_EQ(spec.profile, "p");
@@ -99,7 +100,8 @@ TEST_F(RunRequest, WorkspaceIsTheCurrentDirectoryAtItsOwnPath) {
 TEST_F(RunRequest, WorkspaceMayBeWritableElsewhereAndMoved) {
   EXPECT_EQ(make({"--workspace=rw"})->spec.workspace->access, Access::kRw);
   EXPECT_EQ(make({"--workspace-dir", "link"})->spec.workspace, (Bind{0, in("d"), Access::kRo}));
-  EXPECT_EQ(make({"--workspace=rw", "--workspace-dir", "d", "--at", "/work"})->spec.workspace, (Bind{0, "/work", Access::kRw}));
+  EXPECT_EQ(make({"--workspace=rw", "--workspace-dir", "d", "--at", "/work"})->spec.workspace,
+            (Bind{0, "/work", Access::kRw}));
 }
 
 TEST_F(RunRequest, BindsAreResolvedAndNumberedInOrder) {
@@ -126,8 +128,11 @@ TEST_F(RunRequest, TmpfsTakesASize) {
 }
 
 TEST_F(RunRequest, PathsInTheJailAreCanonical) {
-  for (const auto& words : std::vector<std::vector<std::string>>{{"--tmpfs", "a"}, {"--dir", "/a/"}, {"--workdir", "/a/../b"},
-                                                                 {"--workspace", "--at", "//x"}, {"--bind", "f:/a//b"}}) {
+  for (const auto& words : std::vector<std::vector<std::string>>{{"--tmpfs", "a"},
+                                                                 {"--dir", "/a/"},
+                                                                 {"--workdir", "/a/../b"},
+                                                                 {"--workspace", "--at", "//x"},
+                                                                 {"--bind", "f:/a//b"}}) {
     EXPECT_THAT(failure(words), HasSubstr("must be absolute")) << words[0];
   }
 }
@@ -157,7 +162,8 @@ TEST_F(RunRequest, InheritRefusesWhatIsNoPipeOrFile) {
 }
 
 TEST_F(RunRequest, InheritNumbersTheThreeAfterTheOthers) {
-  const std::array<int, 3> saved = {::fcntl(0, F_DUPFD_CLOEXEC, 3), ::fcntl(1, F_DUPFD_CLOEXEC, 3), ::fcntl(2, F_DUPFD_CLOEXEC, 3)};
+  const std::array<int, 3> saved = {::fcntl(0, F_DUPFD_CLOEXEC, 3), ::fcntl(1, F_DUPFD_CLOEXEC, 3),
+                                    ::fcntl(2, F_DUPFD_CLOEXEC, 3)};
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   for (int fd = 0; fd < 3; ++fd) ::dup2(null.get(), fd);
   const Result<Request> made = make({"--stdio=inherit", "--workspace"});

@@ -14,7 +14,8 @@ TEST(SignalNumber, TakesNamesAndNumbers) {
 }
 
 TEST(SignalNumber, RefusesTheRest) {
-  for (const char* text : {"", "0", "65", "-9", "09", "NOSUCH", "SIG", "SIGSIGTERM", "TERM "}) EXPECT_EQ(signal_number(text), std::nullopt) << text;
+  for (const char* text : {"", "0", "65", "-9", "09", "NOSUCH", "SIG", "SIGSIGTERM", "TERM "})
+    EXPECT_EQ(signal_number(text), std::nullopt) << text;
 }
 
 }  // namespace

@@ -9,10 +9,10 @@
 #include <gmock/gmock.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <nlohmann/json.hpp>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "daemon/tools/doctor/child.h"
 #include "daemon/tools/doctor/host_files.h"
@@ -47,7 +47,8 @@ TEST(DoctorText, SaysWhatAMissingThingTurnsOff) {
 }
 
 TEST(DoctorText, IsTabsWithoutAConclusionElsewhere) {
-  EXPECT_EQ(to_text({found(kOptionalProbe, State::kMissing)}, false, false), "missing\to\toptional\ta \\x1b detail\tsome of it\n");
+  EXPECT_EQ(to_text({found(kOptionalProbe, State::kMissing)}, false, false),
+            "missing\to\toptional\ta \\x1b detail\tsome of it\n");
 }
 
 TEST(DoctorJson, HoldsTheAnswerAndEachProbe) {
@@ -101,7 +102,10 @@ TEST(DoctorChild, ThatDiesIsAnError) {
 }
 
 TEST(DoctorChild, LeavesThisProcessAsItWas) {
-  ASSERT_TRUE(in_child({.body = [] { return ::chdir("/") == 0 && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? Status() : Status(sys_error("x")); }}).ok());
+  ASSERT_TRUE(in_child({.body = [] {
+                return ::chdir("/") == 0 && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? Status()
+                                                                                          : Status(sys_error("x"));
+              }}).ok());
   EXPECT_EQ(::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0);
 }
 
