@@ -72,7 +72,8 @@ Result<UniqueFd> take_listen_fd(std::string_view name) {
   if (!count.ok()) return std::move(count).error();
   const std::optional<int> at = position_of(name, variable("LISTEN_FDNAMES"));
   if (!at || *at >= *count) {
-    return make_error("take socket {}: not among the {} passed ({})", quoted(name), *count, quoted(variable("LISTEN_FDNAMES")));
+    return make_error("take socket {}: not among the {} passed ({})", quoted(name), *count,
+                      quoted(variable("LISTEN_FDNAMES")));
   }
   const int fd = kFirstFd + *at;
   const int flags = ::fcntl(fd, F_GETFD);
@@ -95,7 +96,8 @@ Status give_listen_fds(std::span<const NamedFd> fds) {
   TRY_ASSIGN(const std::vector<UniqueFd> copies, copies_above(fds, kFirstFd + static_cast<int>(fds.size())));
   std::string names;
   for (std::size_t i = 0; i < fds.size(); ++i) {
-    if (::dup2(copies[i].get(), kFirstFd + static_cast<int>(i)) < 0) return sys_error("pass socket {}", quoted(fds[i].name));
+    if (::dup2(copies[i].get(), kFirstFd + static_cast<int>(i)) < 0)
+      return sys_error("pass socket {}", quoted(fds[i].name));
     names += (i == 0 ? "" : ":") + fds[i].name;
   }
   TRY(set_variable("LISTEN_PID", fmt::format("{}", ::getpid())));

@@ -41,8 +41,7 @@ Numbers mask(std::string_view text) {
   return std::vector{value};
 }
 
-template <class Member>
-bool store_one(Member& member, const std::vector<std::uint64_t>& numbers) {
+template <class Member> bool store_one(Member& member, const std::vector<std::uint64_t>& numbers) {
   if (numbers.size() != 1) return false;
   member = static_cast<Member>(numbers.front());
   return true;
@@ -114,7 +113,8 @@ Result<ProcStatus> read_proc_status(int proc_pid_dir_fd) {
 }
 
 Result<ProcStatus> read_own_status() {
-  TRY_ASSIGN(const std::string text, read_file(AT_FDCWD, "/proc/thread-self/status", 2U << 20).context("read own status"));
+  TRY_ASSIGN(const std::string text,
+             read_file(AT_FDCWD, "/proc/thread-self/status", 2U << 20).context("read own status"));
   return parse_proc_status(text);
 }
 

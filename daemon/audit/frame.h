@@ -15,9 +15,9 @@
 
 namespace sandboxd::audit {
 
-inline constexpr std::size_t kMaxRecord = 32768;      // bytes of JSON
-inline constexpr std::size_t kMaxBatch = 1U << 20;    // bytes of records in one commit
-inline constexpr std::size_t kRecordPrefix = 34;      // "R " to the JSON
+inline constexpr std::size_t kMaxRecord = 32768;    // bytes of JSON
+inline constexpr std::size_t kMaxBatch = 1U << 20;  // bytes of records in one commit
+inline constexpr std::size_t kRecordPrefix = 34;    // "R " to the JSON
 inline constexpr std::size_t kCommitLine = 2 + 16 + 1 + 8 + 1 + 64 + 1;
 
 [[nodiscard]] Sha256Digest leaf_hash(std::string_view json);

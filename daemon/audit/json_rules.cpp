@@ -38,8 +38,10 @@ class Rules {
   }
   void check_number(const json& value) {
     if (value.is_number_float()) good_ = false;
-    if (value.is_number_unsigned() && value.get<std::uint64_t>() >= static_cast<std::uint64_t>(kMaxInteger)) good_ = false;
-    if (value.is_number_integer() && !value.is_number_unsigned() && value.get<std::int64_t>() <= -kMaxInteger) good_ = false;
+    if (value.is_number_unsigned() && value.get<std::uint64_t>() >= static_cast<std::uint64_t>(kMaxInteger))
+      good_ = false;
+    if (value.is_number_integer() && !value.is_number_unsigned() && value.get<std::int64_t>() <= -kMaxInteger)
+      good_ = false;
   }
 
   std::vector<std::set<std::string>> keys_;
@@ -50,8 +52,9 @@ class Rules {
 
 std::optional<json> parse_strict(std::string_view text) {
   Rules rules;
-  json value = json::parse(text, [&rules](int depth, json::parse_event_t event, json& parsed) { return rules(depth, event, parsed); },
-                           /*allow_exceptions=*/false);
+  json value = json::parse(
+      text, [&rules](int depth, json::parse_event_t event, json& parsed) { return rules(depth, event, parsed); },
+      /*allow_exceptions=*/false);
   if (value.is_discarded() || !rules.good()) return std::nullopt;
   return value;
 }

@@ -53,7 +53,8 @@ Status check_is_ours(int fd) {
   struct stat info {};
   if (::fstat(fd, &info) < 0) return sys_error("fstat");
   if (info.st_uid != ::geteuid() || (info.st_mode & 07777) != 0700) {
-    return sys_error_code(EPERM, "must be this program's own (is uid {}, mode {:04o})", info.st_uid, info.st_mode & 07777U);
+    return sys_error_code(EPERM, "must be this program's own (is uid {}, mode {:04o})", info.st_uid,
+                          info.st_mode & 07777U);
   }
   return {};
 }
@@ -136,7 +137,8 @@ Status Log::read_segment(std::uint64_t first, bool newest) {
   segment.end = scan.end_offset;
   segment.capacity = bytes.size();
   if (scan.ending == Ending::kTorn) {
-    TRY(cut_tail(segment, std::string_view(bytes).substr(scan.end_offset, scan.tail_end - scan.end_offset)).context("cut off a torn end"));
+    TRY(cut_tail(segment, std::string_view(bytes).substr(scan.end_offset, scan.tail_end - scan.end_offset))
+            .context("cut off a torn end"));
   }
   segment_ = std::move(segment);
   return {};
@@ -175,14 +177,14 @@ bool Log::is_full() const {
 Result<wire::Ack> Log::stage(const wire::AuditRecord& record, Source source) {
   TRY(check(record, source));
   Place place{staged_.records, staged_.last_leaf, std::nullopt, rfc3339_now()};
-  const bool intent = record.phase == wire::AuditPhase::kIntent;
+  // Only sandboxd's: the launcher's word must not stand for it.
+  const bool intent = record.phase == wire::AuditPhase::kIntent && source == Source::kSandboxd;
   if (!intent && !record.request.empty()) place.ref = intents_.find(record.request);
   TRY_ASSIGN(const std::string text, to_json(record, source, place));
   append_record(batch_, place.index, text);
   staged_ = {place.index + 1, leaf_hash(text)};
   ++staged_records_;
-  // Only sandboxd's: the launcher's word must not stand for it.
-  if (intent && source == Source::kSandboxd) intents_.add(record.request, place.index);
+  if (intent) intents_.add(record.request, place.index);
   return wire::Ack{place.index, staged_.last_leaf};
 }
 
@@ -254,7 +256,8 @@ Result<Commit> Log::next_segment() {
   TRY(sync_all(next_.get(), "'seg/next'"));
   TRY(close_segment());
   const std::string name = segment_name(committed_.records);
-  if (::renameat(segments_.get(), kNext, segments_.get(), name.c_str()) < 0) return sys_error("rename 'seg/next' to '{}'", name);
+  if (::renameat(segments_.get(), kNext, segments_.get(), name.c_str()) < 0)
+    return sys_error("rename 'seg/next' to '{}'", name);
   TRY(sync_all(segments_.get(), "segment directory"));
   segment_ = Segment{std::move(next_), committed_.records, 0, segment_bytes_};
   next_filled_ = 0;
@@ -263,7 +266,8 @@ Result<Commit> Log::next_segment() {
 
 Status Log::close_segment() {
   if (!segment_) return {};
-  if (::ftruncate(segment_->fd.get(), static_cast<off_t>(segment_->end)) < 0) return sys_error("cut the zeros off segment '{}'", segment_name(segment_->first));
+  if (::ftruncate(segment_->fd.get(), static_cast<off_t>(segment_->end)) < 0)
+    return sys_error("cut the zeros off segment '{}'", segment_name(segment_->first));
   return sync_all(segment_->fd.get(), "closed segment");
 }
 

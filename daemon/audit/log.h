@@ -82,7 +82,7 @@ class Log {
   std::size_t segment_bytes_ = kSegmentBytes;
   UniqueFd root_, lock_, segments_, quarantine_;
   std::optional<Segment> segment_;
-  UniqueFd next_;             // "seg/next": becomes the next segment
+  UniqueFd next_;  // "seg/next": becomes the next segment
   std::size_t next_filled_ = 0;
   std::uint64_t prepare_after_ = 0;  // CLOCK_MONOTONIC, microseconds: the disk was full
   Position committed_{};

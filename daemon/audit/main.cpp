@@ -26,7 +26,8 @@ std::string variable(const char* name) {
 
 Result<std::string> directory() {
   const std::string state = variable("SANDBOXD_STATE_DIR");
-  if (!sandboxd::is_canonical_path(state)) return sandboxd::make_error("SANDBOXD_STATE_DIR is {}", sandboxd::quoted(state));
+  if (!sandboxd::is_canonical_path(state))
+    return sandboxd::make_error("SANDBOXD_STATE_DIR is {}", sandboxd::quoted(state));
   return state + "/audit";
 }
 
@@ -47,7 +48,8 @@ Status record_opening(sandboxd::audit::Log& log) {
   record.detail = R"({"format":1,"version":")" SANDBOXD_VERSION R"("})";
   TRY(log.stage(record, sandboxd::audit::Source::kAudit));
   TRY_ASSIGN(const sandboxd::audit::Commit done, log.commit());
-  if (done == sandboxd::audit::Commit::kNoSpace) fmt::print(stderr, "sandboxd-audit: the disk is full: records are refused\n");
+  if (done == sandboxd::audit::Commit::kNoSpace)
+    fmt::print(stderr, "sandboxd-audit: the disk is full: records are refused\n");
   return {};
 }
 

@@ -27,8 +27,8 @@ struct CloseDirectory {
 };
 
 bool is_pending(std::string_view name) {
-  return name.size() == kStem + kPending.size() && name.ends_with(kPending) && name[16] == '-' && from_hex(name.substr(0, 16)) &&
-         from_hex(name.substr(17, 8));
+  return name.size() == kStem + kPending.size() && name.ends_with(kPending) && name[16] == '-' &&
+         from_hex(name.substr(0, 16)) && from_hex(name.substr(17, 8));
 }
 
 Result<Aside> describe(int directory, std::string_view pending) {
@@ -70,7 +70,8 @@ Result<std::vector<Aside>> list_pending(int directory) {
 }
 
 Status mark_recorded(int directory, const std::string& name) {
-  if (::renameat(directory, (name + ".pending").c_str(), directory, name.c_str()) < 0) return sys_error("rename 'quarantine/{}'", name);
+  if (::renameat(directory, (name + ".pending").c_str(), directory, name.c_str()) < 0)
+    return sys_error("rename 'quarantine/{}'", name);
   if (::fsync(directory) < 0) return sys_error("fsync 'quarantine'");
   return {};
 }

@@ -14,7 +14,7 @@
 namespace sandboxd::audit {
 
 struct Aside {
-  std::string name{};  // without ".pending"
+  std::string name{};    // without ".pending"
   std::string detail{};  // of the record that tells of it: a JSON object
 };
 

@@ -62,15 +62,18 @@ std::string_view to_text(Source source) {
 }
 
 Status check(const wire::AuditRecord& record, Source source) {
-  if (!is_action(record.action)) return sys_error_code(EINVAL, "action {}", sandboxd::quoted(record.action.substr(0, kMaxAction)));
+  if (!is_action(record.action))
+    return sys_error_code(EINVAL, "action {}", sandboxd::quoted(record.action.substr(0, kMaxAction)));
   TRY(check_owner(record.action, source));
-  if (static_cast<std::size_t>(record.phase) >= kPhases.size()) return sys_error_code(EINVAL, "phase {}", static_cast<int>(record.phase));
+  if (static_cast<std::size_t>(record.phase) >= kPhases.size())
+    return sys_error_code(EINVAL, "phase {}", static_cast<int>(record.phase));
   if (std::find(kOutcomes.begin(), kOutcomes.end(), record.outcome) == kOutcomes.end()) {
     return sys_error_code(EINVAL, "outcome {}", sandboxd::quoted(record.outcome.substr(0, kMaxAction)));
   }
   if (!is_id(record.request)) return sys_error_code(EINVAL, "request id of {} bytes", record.request.size());
   if (!is_id(record.jail)) return sys_error_code(EINVAL, "jail id of {} bytes", record.jail.size());
-  if (record.phase == wire::AuditPhase::kIntent && record.request.empty()) return sys_error_code(EINVAL, "intent without a request id");
+  if (record.phase == wire::AuditPhase::kIntent && record.request.empty())
+    return sys_error_code(EINVAL, "intent without a request id");
   if (record.detail.size() > kMaxRecord) return sys_error_code(E2BIG, "detail of {} bytes", record.detail.size());
   const std::optional<json> detail = parse_strict(record.detail);
   if (!detail || !detail->is_object()) return sys_error_code(EINVAL, "detail is not a JSON object of the log's rules");

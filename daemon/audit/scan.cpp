@@ -57,7 +57,8 @@ class Batch {
     std::optional<json> record = parse_strict(text);
     if (!record || !record->is_object()) return "the record is no JSON object of the log's rules";
     if (record->dump() != text) return "the record is not in its canonical form";
-    if (record->value("prev_hash", json()) != hex(end_.last_leaf)) return "the record does not follow on the one before it";
+    if (record->value("prev_hash", json()) != hex(end_.last_leaf))
+      return "the record does not follow on the one before it";
     if (record->value("seq", json()) != end_.records) return "the record is in another place than it says";
     records_.push_back(std::move(*record));
     return {};

@@ -27,13 +27,13 @@ enum class Ending : std::uint8_t {
 };
 
 struct Scan {
-  Position end{};            // after the last good commit
+  Position end{};  // after the last good commit
   std::size_t end_offset = 0;
   Ending ending = Ending::kClean;
-  std::size_t tail_end = 0;  // kTorn: the bytes from end_offset to here
-  std::uint64_t bad_index = 0;   // kBroken: the record, and where it is
+  std::size_t tail_end = 0;     // kTorn: the bytes from end_offset to here
+  std::uint64_t bad_index = 0;  // kBroken: the record, and where it is
   std::size_t bad_offset = 0;
-  std::string problem{};     // kTorn, kBroken: what is wrong there
+  std::string problem{};  // kTorn, kBroken: what is wrong there
 };
 
 using RecordVisitor = std::function<void(std::uint64_t index, const nlohmann::json& record)>;

@@ -55,17 +55,22 @@ Result<std::vector<std::uint64_t>> list_segments(int directory) {
 
 Result<Position> start_of(std::uint64_t first, std::string_view bytes) {
   const std::string_view line = bytes.substr(0, bytes.substr(0, kRecordPrefix + kMaxRecord + 1).find('\n'));
-  const std::optional<nlohmann::json> record = parse_strict(line.size() < kRecordPrefix ? "" : line.substr(kRecordPrefix));
+  const std::optional<nlohmann::json> record =
+      parse_strict(line.size() < kRecordPrefix ? "" : line.substr(kRecordPrefix));
   const auto text = record && record->is_object() ? record->value("prev_hash", nlohmann::json()) : nlohmann::json();
-  const std::optional<std::string> hash = text.is_string() ? from_hex(text.get_ref<const std::string&>()) : std::nullopt;
+  const std::optional<std::string> hash =
+      text.is_string() ? from_hex(text.get_ref<const std::string&>()) : std::nullopt;
   Position start{first, {}};
-  if (!hash || hash->size() != start.last_leaf.size()) return sys_error_code(EBADMSG, "its first record says no previous hash");
+  if (!hash || hash->size() != start.last_leaf.size())
+    return sys_error_code(EBADMSG, "its first record says no previous hash");
   std::copy(hash->begin(), hash->end(), start.last_leaf.begin());
   return start;
 }
 
 std::optional<std::string> intent_of(const nlohmann::json& record) {
-  const auto text = [&](const char* key) { return record.contains(key) && record[key].is_string() ? record[key].get<std::string>() : std::string(); };
+  const auto text = [&](const char* key) {
+    return record.contains(key) && record[key].is_string() ? record[key].get<std::string>() : std::string();
+  };
   const auto actor = record.value("actor", nlohmann::json::object());
   const bool ours = actor.is_object() && actor.value("source", nlohmann::json()) == "sandboxd";
   if (!ours || text("phase") != "intent" || text("request").empty()) return std::nullopt;

@@ -25,7 +25,8 @@ constexpr std::size_t kMaxOfLauncher = 512;  // a launch child each
 Result<UniqueFd> listener(std::string_view name) {
   TRY_ASSIGN(UniqueFd fd, take_listen_fd(name));
   const int flags = ::fcntl(fd.get(), F_GETFL);
-  if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) < 0) return sys_error("socket {}: make non-blocking", sandboxd::quoted(name));
+  if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) < 0)
+    return sys_error("socket {}: make non-blocking", sandboxd::quoted(name));
   return fd;
 }
 
@@ -74,11 +75,15 @@ Status Server::run() {
 }
 
 Status Server::wait() {
-  polled_.assign({{sockets_.signals.get(), POLLIN, 0}, {sockets_.sandboxd.get(), POLLIN, 0}, {sockets_.launcher.get(), POLLIN, 0}});
+  polled_.assign({{sockets_.signals.get(), POLLIN, 0},
+                  {sockets_.sandboxd.get(), POLLIN, 0},
+                  {sockets_.launcher.get(), POLLIN, 0}});
   for (const Connection& connection : connections_) {
     short events = 0;
-    if (!connection.outgoing.empty()) events = POLLOUT;
-    else if (connection.incoming.size() < kMaxIncoming) events = POLLIN;
+    if (!connection.outgoing.empty())
+      events = POLLOUT;
+    else if (connection.incoming.size() < kMaxIncoming)
+      events = POLLIN;
     polled_.push_back({connection.fd.get(), events, 0});
   }
   const int idle_ms = log_.idle_wait_ms();
@@ -135,7 +140,8 @@ void Server::read(Connection& connection) {
       return;
     }
     if (!message.ok() || message->end) {
-      if (!message.ok()) say(fmt::format("a connection of the {}: {}", to_text(connection.source), message.error().message()));
+      if (!message.ok())
+        say(fmt::format("a connection of the {}: {}", to_text(connection.source), message.error().message()));
       connection.closed = true;
       connection.more = false;
       return;
@@ -215,12 +221,15 @@ void Server::answer(Connection& connection) {
   while (!connection.outgoing.empty()) {
     const Answer& front = connection.outgoing.front();
     const Status sent =
-        front.acked ? wire::send(connection.fd.get(), wire::AuditMessage::kAck, front.id, front.ack, {}, MSG_DONTWAIT)
-                    : wire::send(connection.fd.get(), wire::AuditMessage::kRefused, front.id, front.refused, {}, MSG_DONTWAIT);
+        front.acked
+            ? wire::send(connection.fd.get(), wire::AuditMessage::kAck, front.id, front.ack, {}, MSG_DONTWAIT)
+            : wire::send(connection.fd.get(), wire::AuditMessage::kRefused, front.id, front.refused, {}, MSG_DONTWAIT);
     if (!sent.ok() && sent.error().code == EAGAIN) return;
     if (!sent.ok()) connection.closed = true;
-    if (!sent.ok()) connection.outgoing.clear();
-    else connection.outgoing.pop_front();
+    if (!sent.ok())
+      connection.outgoing.clear();
+    else
+      connection.outgoing.pop_front();
   }
 }
 

@@ -70,7 +70,7 @@ class Server {
   Log log_;
   Sockets sockets_;
   uid_t sandboxd_uid_;
-  std::list<Connection> connections_;  // a list: batch_ points into it
+  std::list<Connection> connections_;                       // a list: batch_ points into it
   std::vector<std::pair<Connection*, std::size_t>> batch_;  // whose answers, and where in its outgoing
   std::vector<pollfd> polled_;
   bool stop_ = false;

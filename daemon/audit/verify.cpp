@@ -29,7 +29,9 @@ bool check_segment(Verification& result, std::uint64_t first, std::string_view b
     start = *said;
   }
   if (start.records != first) {
-    return note(result, Verdict::kBad, start.records, 0, fmt::format("the segment before it ends at record {}", start.records)), false;
+    return note(result, Verdict::kBad, start.records, 0,
+                fmt::format("the segment before it ends at record {}", start.records)),
+           false;
   }
   const Scan scan = scan_segment(bytes, start, {});
   result.end = scan.end;

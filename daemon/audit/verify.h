@@ -18,10 +18,10 @@ enum class Verdict : std::uint8_t {
 
 struct Verification {
   Verdict verdict = Verdict::kGood;
-  Position end{};             // what is good
-  std::uint64_t first = 0;    // the oldest record that is there
+  Position end{};           // what is good
+  std::uint64_t first = 0;  // the oldest record that is there
   std::size_t segments = 0;
-  std::string segment{};      // the rest: of the first thing that is not good
+  std::string segment{};  // the rest: of the first thing that is not good
   std::uint64_t bad_index = 0;
   std::size_t bad_offset = 0;
   std::string problem{};

@@ -39,7 +39,8 @@ void say(std::string_view text) { fmt::print(stderr, "sandboxd-broker: {}\n", te
 Result<UniqueFd> listener(std::string_view name) {
   TRY_ASSIGN(UniqueFd fd, take_listen_fd(name));
   const int flags = ::fcntl(fd.get(), F_GETFL);
-  if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) < 0) return sys_error("socket {}: make non-blocking", quoted(name));
+  if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) < 0)
+    return sys_error("socket {}: make non-blocking", quoted(name));
   return fd;
 }
 
@@ -222,14 +223,17 @@ bool Server::accept_claim() {
   // The socket is root's by its mode; by its peer too, whatever happened to the mode.
   if (!peer.ok() || peer->uid != 0) return true;
   if (claims_.size() >= kMaxClaims) {
-    (void)wire::send(connection.get(), wire::ClaimMessage::kClaimFailed, 0, wire::Refused{EAGAIN, "too many claims wait"}, {}, MSG_DONTWAIT);
+    (void)wire::send(connection.get(), wire::ClaimMessage::kClaimFailed, 0,
+                     wire::Refused{EAGAIN, "too many claims wait"}, {}, MSG_DONTWAIT);
     return true;
   }
   const ClaimId id = next_claim_++;
   const int fd = connection.get();
   claims_.emplace(id, Claim{std::move(connection), monotonic_usec() + wire::kClaimWaitUsec});
-  if (!watch(fd, Source::kClaim, id).ok()) claims_.erase(id);
-  else read_claim(id);  // it is there already, as a rule: one wait less
+  if (!watch(fd, Source::kClaim, id).ok())
+    claims_.erase(id);
+  else
+    read_claim(id);  // it is there already, as a rule: one wait less
   return true;
 }
 
@@ -277,7 +281,8 @@ void Server::serve_parked(const Token& token) {
 
 void Server::fail_claim(ClaimId id, int code, const std::string& why) {
   const Claim& claim = claims_.at(id);
-  (void)wire::send(claim.connection.get(), wire::ClaimMessage::kClaimFailed, claim.id, wire::Refused{code, why}, {}, MSG_DONTWAIT);
+  (void)wire::send(claim.connection.get(), wire::ClaimMessage::kClaimFailed, claim.id, wire::Refused{code, why}, {},
+                   MSG_DONTWAIT);
   claims_.erase(id);
 }
 
@@ -301,7 +306,8 @@ void Server::reap() {
     if (found == pids_.end()) continue;
     const ChildId id = found->second;
     pids_.erase(found);
-    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL) say(fmt::format("a client's child ended by signal {}", WTERMSIG(status)));
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+      say(fmt::format("a client's child ended by signal {}", WTERMSIG(status)));
     children_.erase(id);
     table_.remove(id);
   }

@@ -67,7 +67,7 @@ class Server {
   std::map<pid_t, ChildId> pids_;      // also of those that are only waited for
   std::map<ClaimId, Claim> claims_;    // by age, so by deadline
   ClaimId next_claim_ = 1;
-  std::uint64_t accept_again_ = 0;     // no descriptors or memory: nothing is accepted until then
+  std::uint64_t accept_again_ = 0;  // no descriptors or memory: nothing is accepted until then
   bool stop_ = false;
 };
 

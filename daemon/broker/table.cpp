@@ -7,7 +7,8 @@ namespace sandboxd::broker {
 std::optional<BrokerRefusal> Table::refusal(std::uint32_t uid, bool admin) const {
   if (admin != (uid == 0) || is_pool_id(uid) || uid == ~std::uint32_t{0}) return BrokerRefusal::kNotAllowed;
   const auto found = per_uid_.find(uid);
-  if (children_.size() >= kInAll || (found != per_uid_.end() && found->second >= kPerUid)) return BrokerRefusal::kTooMany;
+  if (children_.size() >= kInAll || (found != per_uid_.end() && found->second >= kPerUid))
+    return BrokerRefusal::kTooMany;
   return std::nullopt;
 }
 

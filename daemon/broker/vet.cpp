@@ -25,7 +25,9 @@ long file_system_of(int fd) {
   return ::fstatfs(fd, &info) < 0 ? -1 : static_cast<long>(info.f_type);
 }
 
-bool is_mount_namespace(int fd) { return file_system_of(fd) == NSFS_MAGIC && ::ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNS; }
+bool is_mount_namespace(int fd) {
+  return file_system_of(fd) == NSFS_MAGIC && ::ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNS;
+}
 
 // O_PATH opens what its opener may not read: it would make the launcher read it for them.
 bool is_opened_for_use(int fd) {
@@ -45,8 +47,8 @@ bool is_client_file(int fd) {
 
 bool is_well_formed(const BrokerMessage& message, std::size_t fds) {
   return message.magic == kBrokerMagic && message.version == kBrokerVersion && message.has_mount_ns <= 1 &&
-         message.fds == fds && message.fds >= message.has_mount_ns && message.fds - message.has_mount_ns <= kBrokerMaxFds &&
-         message.token != std::array<std::uint8_t, 16>{};
+         message.fds == fds && message.fds >= message.has_mount_ns &&
+         message.fds - message.has_mount_ns <= kBrokerMaxFds && message.token != std::array<std::uint8_t, 16>{};
 }
 
 }  // namespace

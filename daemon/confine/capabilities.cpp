@@ -26,8 +26,7 @@ Status check_empty(std::string_view set, std::uint64_t value) {
   return sys_error_code(EPERM, "{} capability set is {:#x}, must be empty", set, value);
 }
 
-template <class Ids>
-Status check_no_zero(std::string_view what, const Ids& ids) {
+template <class Ids> Status check_no_zero(std::string_view what, const Ids& ids) {
   for (const std::uint32_t id : ids) {
     if (id == 0) return sys_error_code(EPERM, "this program must not have {} 0", what);
   }
@@ -67,16 +66,19 @@ Status drop_bounding_set() {
   for (unsigned long cap = 0;; ++cap) {
     const int held = ::prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
     if (held < 0) break;
-    if (held > 0 && ::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) return sys_error("drop capability {} from the bounding set", cap);
+    if (held > 0 && ::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+      return sys_error("drop capability {} from the bounding set", cap);
   }
   TRY_ASSIGN(const ProcStatus status, read_own_status());
   return check_empty("bounding", status.cap_bounding);
 }
 
 Status lock_securebits() {
-  if (::prctl(PR_SET_SECUREBITS, kSecurebits, 0, 0, 0) < 0) return sys_error("prctl PR_SET_SECUREBITS {:#x}", kSecurebits);
+  if (::prctl(PR_SET_SECUREBITS, kSecurebits, 0, 0, 0) < 0)
+    return sys_error("prctl PR_SET_SECUREBITS {:#x}", kSecurebits);
   const int now = ::prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
-  if (now != static_cast<int>(kSecurebits)) return sys_error_code(EPERM, "securebits are {:#x}, set {:#x}", now, kSecurebits);
+  if (now != static_cast<int>(kSecurebits))
+    return sys_error_code(EPERM, "securebits are {:#x}, set {:#x}", now, kSecurebits);
   return {};
 }
 

@@ -45,7 +45,8 @@ Status load_filter(std::span<const sock_filter> filter) {
 std::vector<landlock::Rule> rules_of(const ConfineOptions& options) {
   std::vector<landlock::Rule> rules;
   for (const std::string& path : options.readable) rules.push_back({path, landlock::Grant::kRead});
-  for (const std::string& path : options.writable) rules.push_back({path, landlock::Grant::kRead | landlock::Grant::kWrite});
+  for (const std::string& path : options.writable)
+    rules.push_back({path, landlock::Grant::kRead | landlock::Grant::kWrite});
   if (kSanitized) rules.push_back({"/proc", landlock::Grant::kRead});
   return rules;
 }
@@ -96,7 +97,8 @@ Status confine_self(Program program, const ConfineOptions& options) {
   const UniqueFd status_fd(::open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC));
   if (!status_fd) return sys_error("confine: open '/proc/thread-self/status'");
   TRY_ASSIGN(const ProcStatus before, read_own_status());
-  if (before.threads != 1 && !kSanitized) return sys_error_code(EINVAL, "confine: {} threads run already", before.threads);
+  if (before.threads != 1 && !kSanitized)
+    return sys_error_code(EINVAL, "confine: {} threads run already", before.threads);
   TRY(set_no_new_privs().context("confine"));
   TRY(landlock::restrict_self(rules_of(options)).context("confine"));
   TRY(check_landlock().context("confine"));

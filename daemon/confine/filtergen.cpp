@@ -38,7 +38,8 @@ const std::map<std::string, std::uint64_t> kConstants = {
     {"0", 0},
     {"AF_UNIX", AF_UNIX},
     {"PROT_EXEC", PROT_EXEC},
-    {"CLONE_NEW_ANY", CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET},
+    {"CLONE_NEW_ANY",
+     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET},
     {"NS_GET_NSTYPE", NS_GET_NSTYPE},
     {"FIONREAD", FIONREAD},
 };
@@ -59,7 +60,8 @@ struct Context {
 
 Result<std::uint64_t> constant(const json& arg, const char* key) {
   const auto found = kConstants.find(arg.at(key).get<std::string>());
-  if (found == kConstants.end()) return make_error("unknown constant {}", sandboxd::quoted(arg.at(key).get<std::string>()));
+  if (found == kConstants.end())
+    return make_error("unknown constant {}", sandboxd::quoted(arg.at(key).get<std::string>()));
   return found->second;
 }
 
@@ -133,11 +135,13 @@ Status add_rules(scmp_filter_ctx filter, const Filter& rules) {
 
 Result<std::string> program_of(scmp_filter_ctx filter) {
   // A call by another architecture's numbers (i386, x32) has no other use than to get past these rules.
-  if (::seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0) return make_error("set the action for other architectures");
+  if (::seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0)
+    return make_error("set the action for other architectures");
   if (::seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0) return make_error("ask for a binary tree");
   const UniqueFd out(::memfd_create("filter", MFD_CLOEXEC));
   if (!out) return sys_error("memfd_create");
-  if (const int code = ::seccomp_export_bpf(filter, out.get()); code < 0) return sys_error_code(-code, "export the filter");
+  if (const int code = ::seccomp_export_bpf(filter, out.get()); code < 0)
+    return sys_error_code(-code, "export the filter");
   if (::lseek(out.get(), 0, SEEK_SET) < 0) return sys_error("lseek");
   return read_fd(out.get());
 }
@@ -164,10 +168,13 @@ Status emit(const std::string& directory, const std::string& name, bool sanitize
 int run(std::vector<std::string> arguments) {
   const bool sanitizers = arguments.front() == "--sanitizers";
   if (sanitizers) arguments.erase(arguments.begin());
-  fmt::print("// Made by filtergen from filters/*.json at build time; not to be edited.\n#pragma once\n\n#include <linux/filter.h>\n\n");
+  fmt::print(
+      "// Made by filtergen from filters/*.json at build time; not to be edited.\n#pragma once\n\n#include "
+      "<linux/filter.h>\n\n");
   fmt::print("namespace sandboxd::filters {{\n\n");
   for (std::size_t i = 1; i < arguments.size(); ++i) {
-    const Status done = emit(arguments[0], arguments[i], sanitizers).context("filter {}", sandboxd::quoted(arguments[i]));
+    const Status done =
+        emit(arguments[0], arguments[i], sanitizers).context("filter {}", sandboxd::quoted(arguments[i]));
     if (!done.ok()) {
       fmt::print(stderr, "filtergen: {}\n", done.error().message());
       return 1;

@@ -13,8 +13,8 @@
 namespace sandboxd::landlock {
 
 enum class Grant : std::uint32_t {
-  kRead = 1,     // read files, list directories
-  kWrite = 2,    // write, make, rename and remove files, directories, symlinks, FIFOs and sockets; never device nodes
+  kRead = 1,   // read files, list directories
+  kWrite = 2,  // write, make, rename and remove files, directories, symlinks, FIFOs and sockets; never device nodes
   kExecute = 4,
 };
 constexpr Grant operator|(Grant a, Grant b) {

@@ -16,13 +16,14 @@ using sandboxd::audit::Verification;
 
 int show(const Verification& result) {
   if (result.verdict == Verdict::kGood) {
-    fmt::print("good: {} records in {} segments, from record {}, last leaf {}\n", result.end.records - result.first, result.segments,
-               result.first, sandboxd::hex(result.end.last_leaf));
+    fmt::print("good: {} records in {} segments, from record {}, last leaf {}\n", result.end.records - result.first,
+               result.segments, result.first, sandboxd::hex(result.end.last_leaf));
     return 0;
   }
   const bool bad = result.verdict == Verdict::kBad;
-  fmt::print("{}: record {} at byte {} of segment {}: {}; {} records before it are good\n", bad ? "bad" : "unfinished", result.bad_index,
-             result.bad_offset, sandboxd::quoted(result.segment), result.problem, result.end.records - std::min(result.first, result.end.records));
+  fmt::print("{}: record {} at byte {} of segment {}: {}; {} records before it are good\n", bad ? "bad" : "unfinished",
+             result.bad_index, result.bad_offset, sandboxd::quoted(result.segment), result.problem,
+             result.end.records - std::min(result.first, result.end.records));
   return bad ? 1 : 2;
 }
 

@@ -32,11 +32,11 @@ class TempDir {
 };
 
 struct StartOptions {
-  uid_t uid = 0;                                // 0: as we are, with all capabilities
-  std::map<std::string, int> sockets{};         // name -> listening socket
+  uid_t uid = 0;                         // 0: as we are, with all capabilities
+  std::map<std::string, int> sockets{};  // name -> listening socket
   std::map<std::string, std::string> env{};
   std::vector<std::string> arguments{};
-  int stderr_fd = -1;                           // -1: the test's own
+  int stderr_fd = -1;  // -1: the test's own
 };
 
 class RunningProgram {

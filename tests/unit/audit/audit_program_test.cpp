@@ -139,7 +139,9 @@ class AuditProgram : public ::testing::Test {
     const Result<std::vector<std::uint64_t>> firsts = list_segments(segments.get());
     for (const std::uint64_t first : *firsts) {
       const Result<std::string> bytes = read_file(segments.get(), segment_name(first), kMaxSegment);
-      position = scan_segment(*bytes, position, [&](std::uint64_t index, const nlohmann::json& record) { all[index] = record; }).end;
+      position = scan_segment(*bytes, position, [&](std::uint64_t index, const nlohmann::json& record) {
+                   all[index] = record;
+                 }).end;
     }
     return all;
   }
@@ -311,7 +313,9 @@ TEST_F(AuditProgram, RunsWithoutCapabilitiesAndConfined) {
   const UniqueFd proc(::open(("/proc/" + std::to_string(program_.pid())).c_str(), O_PATH | O_CLOEXEC));
   const Result<ProcStatus> status = read_proc_status(proc.get());
   ASSERT_TRUE(status.ok()) << status.error().message();
-  EXPECT_EQ(status->cap_permitted | status->cap_effective | status->cap_inheritable | status->cap_bounding | status->cap_ambient, 0U);
+  EXPECT_EQ(status->cap_permitted | status->cap_effective | status->cap_inheritable | status->cap_bounding |
+                status->cap_ambient,
+            0U);
   EXPECT_TRUE(status->no_new_privs);
   EXPECT_EQ(status->seccomp, SeccompMode::kFilter);
 }
@@ -319,7 +323,8 @@ TEST_F(AuditProgram, RunsWithoutCapabilitiesAndConfined) {
 TEST_F(AuditProgram, RefusesToStartOnALogThatWasChanged) {
   {
     const UniqueFd sandboxd = connect_sandboxd();
-    for (int i = 0; i < 5; ++i) ASSERT_TRUE(append(sandboxd.get(), record_of("jail.exit", wire::AuditPhase::kEvent)).acked);
+    for (int i = 0; i < 5; ++i)
+      ASSERT_TRUE(append(sandboxd.get(), record_of("jail.exit", wire::AuditPhase::kEvent)).acked);
   }
   program_.signal(SIGTERM);
   ASSERT_EQ(program_.wait(), 0);

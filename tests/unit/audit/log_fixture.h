@@ -49,7 +49,9 @@ class LogTest : public ::testing::Test {
       ASSERT_TRUE(done.ok() && *done == Commit::kDurable);
     }
   }
-  [[nodiscard]] std::string segment_path(std::uint64_t first) const { return dir_.path() + "/seg/" + segment_name(first); }
+  [[nodiscard]] std::string segment_path(std::uint64_t first) const {
+    return dir_.path() + "/seg/" + segment_name(first);
+  }
   [[nodiscard]] static std::string read(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};

@@ -141,7 +141,10 @@ TEST_F(AuditLog, LeavesTheBatchAsItWasWhenARecordIsRefused) {
   Log log = open_log();
   ASSERT_TRUE(log.stage(record_of("jail.exit"), Source::kSandboxd).ok());
   ASSERT_FALSE(log.stage(record_of("NO"), Source::kSandboxd).ok());
-  ASSERT_FALSE(log.stage(record_of("jail.exit", wire::AuditPhase::kEvent, "", "{\"a\":\"" + std::string(kMaxRecord - 100, 'x') + "\"}"), Source::kSandboxd).ok());
+  ASSERT_FALSE(log.stage(record_of("jail.exit", wire::AuditPhase::kEvent, "",
+                                   "{\"a\":\"" + std::string(kMaxRecord - 100, 'x') + "\"}"),
+                         Source::kSandboxd)
+                   .ok());
   ASSERT_TRUE(log.stage(record_of("jail.exit"), Source::kSandboxd).ok());
   ASSERT_TRUE(log.commit().ok());
   EXPECT_EQ(verdict().end.records, 2U);

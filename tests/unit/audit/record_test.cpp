@@ -19,11 +19,14 @@ int code_of(const wire::AuditRecord& record, Source source = Source::kSandboxd) 
 
 TEST(AuditRecord, HoldsWhatItWasGivenAndWhoWroteIt) {
   const Place place{7, {}, 3, "2026-01-01T00:00:00.000000000Z"};
-  const Result<std::string> text = to_json(record_of("jail.exit", wire::AuditPhase::kResult, "r-1", R"({"b":[1],"a":"x"})"), Source::kLauncher, place);
+  const Result<std::string> text = to_json(
+      record_of("jail.exit", wire::AuditPhase::kResult, "r-1", R"({"b":[1],"a":"x"})"), Source::kLauncher, place);
   ASSERT_TRUE(text.ok());
-  EXPECT_EQ(*text, R"({"action":"jail.exit","actor":{"source":"launcher","uid":1000},"detail":{"a":"x","b":[1]},"jail":"j-1","outcome":"ok",)"
-                   R"("phase":"result","prev_hash":"0000000000000000000000000000000000000000000000000000000000000000","ref":3,)"
-                   R"("request":"r-1","seq":7,"time":"2026-01-01T00:00:00.000000000Z","v":1})");
+  EXPECT_EQ(
+      *text,
+      R"({"action":"jail.exit","actor":{"source":"launcher","uid":1000},"detail":{"a":"x","b":[1]},"jail":"j-1","outcome":"ok",)"
+      R"("phase":"result","prev_hash":"0000000000000000000000000000000000000000000000000000000000000000","ref":3,)"
+      R"("request":"r-1","seq":7,"time":"2026-01-01T00:00:00.000000000Z","v":1})");
 }
 
 TEST(AuditRecord, LeavesOutWhatIsNotThere) {
@@ -36,7 +39,8 @@ TEST(AuditRecord, LeavesOutWhatIsNotThere) {
 }
 
 TEST(AuditRecord, KeepsALineBreakInsideItsText) {
-  const Result<std::string> text = to_json(record_of("jail.exit", wire::AuditPhase::kEvent, "", R"({"argv":["a\nR 0000"]})"), Source::kSandboxd, {});
+  const Result<std::string> text =
+      to_json(record_of("jail.exit", wire::AuditPhase::kEvent, "", R"({"argv":["a\nR 0000"]})"), Source::kSandboxd, {});
   ASSERT_TRUE(text.ok());
   EXPECT_EQ(text->find('\n'), std::string::npos);
 }
@@ -51,7 +55,8 @@ TEST(AuditRecord, RefusesActionsThatAreAnothers) {
 }
 
 TEST(AuditRecord, RefusesMembersOfNoMeaning) {
-  for (const char* action : {"", ".x", "x.", "a..b", "Jail", "a b", "a\nb"}) EXPECT_EQ(code_of(record_of(action)), EINVAL) << action;
+  for (const char* action : {"", ".x", "x.", "a..b", "Jail", "a b", "a\nb"})
+    EXPECT_EQ(code_of(record_of(action)), EINVAL) << action;
   wire::AuditRecord record = record_of("jail.exit");
   record.outcome = "maybe";
   EXPECT_EQ(code_of(record), EINVAL);
@@ -70,13 +75,16 @@ TEST(AuditRecord, RefusesADetailThatIsNoObject) {
   for (const char* detail : {"", "[]", "1", "{", "{\"a\":0.5}"}) {
     EXPECT_EQ(code_of(record_of("jail.exit", wire::AuditPhase::kEvent, "", detail)), EINVAL) << detail;
   }
-  EXPECT_EQ(code_of(record_of("jail.exit", wire::AuditPhase::kEvent, "", "{\"a\":\"" + std::string(40000, 'x') + "\"}")), E2BIG);
+  EXPECT_EQ(
+      code_of(record_of("jail.exit", wire::AuditPhase::kEvent, "", "{\"a\":\"" + std::string(40000, 'x') + "\"}")),
+      E2BIG);
 }
 
 TEST(AuditRecord, RefusesWhatGrowsPastTheMost) {
   const std::string detail = "{\"a\":\"" + std::string(kMaxRecord - 100, 'x') + "\"}";
   ASSERT_EQ(code_of(record_of("jail.exit", wire::AuditPhase::kEvent, "", detail)), 0);
-  EXPECT_EQ(to_json(record_of("jail.exit", wire::AuditPhase::kEvent, "", detail), Source::kSandboxd, {}).error().code, E2BIG);
+  EXPECT_EQ(to_json(record_of("jail.exit", wire::AuditPhase::kEvent, "", detail), Source::kSandboxd, {}).error().code,
+            E2BIG);
 }
 
 }  // namespace

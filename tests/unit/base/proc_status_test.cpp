@@ -52,8 +52,8 @@ TEST(ProcStatus, TakesAProcessWithoutGroups) {
 }
 
 TEST(ProcStatus, NamesTheLineThatIsMissing) {
-  for (const char* line : {"Uid", "Gid", "Groups", "NSpid", "Threads", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs",
-                           "Seccomp", "Seccomp_filters"}) {
+  for (const char* line : {"Uid", "Gid", "Groups", "NSpid", "Threads", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb",
+                           "NoNewPrivs", "Seccomp", "Seccomp_filters"}) {
     const Result<ProcStatus> status = parse_proc_status(with(std::string("\n") + line + ":", "\nX:"));
     ASSERT_FALSE(status.ok()) << line;
     EXPECT_THAT(status.error().message(), ::testing::HasSubstr(std::string("'") + line + "'"));
@@ -65,10 +65,16 @@ TEST(ProcStatus, RefusesALineThatIsTwiceThere) {
 }
 
 TEST(ProcStatus, RefusesMalformedValues) {
-  for (const auto& [from, to] : {std::pair{"Uid:\t1\t2\t3\t4", "Uid:\t1\t2\t3"}, {"Uid:\t1\t2\t3\t4", "Uid:\t1\t2\t3\t4\t5"},
-                                 {"Uid:\t1\t2", "Uid:\t-1\t2"}, {"Uid:\t1\t2", "Uid:\t4294967296\t2"}, {"CapEff:\t0000000000000400", "CapEff:\t400"},
-                                 {"CapEff:\t0000000000000400", "CapEff:\t00000000000004G0"}, {"NoNewPrivs:\t1", "NoNewPrivs:\t2"},
-                                 {"Seccomp:\t2", "Seccomp:\t3"}, {"Seccomp:\t2", "Seccomp:\t"}, {"NSpid:\t4242\t1", "NSpid:\t"}}) {
+  for (const auto& [from, to] : {std::pair{"Uid:\t1\t2\t3\t4", "Uid:\t1\t2\t3"},
+                                 {"Uid:\t1\t2\t3\t4", "Uid:\t1\t2\t3\t4\t5"},
+                                 {"Uid:\t1\t2", "Uid:\t-1\t2"},
+                                 {"Uid:\t1\t2", "Uid:\t4294967296\t2"},
+                                 {"CapEff:\t0000000000000400", "CapEff:\t400"},
+                                 {"CapEff:\t0000000000000400", "CapEff:\t00000000000004G0"},
+                                 {"NoNewPrivs:\t1", "NoNewPrivs:\t2"},
+                                 {"Seccomp:\t2", "Seccomp:\t3"},
+                                 {"Seccomp:\t2", "Seccomp:\t"},
+                                 {"NSpid:\t4242\t1", "NSpid:\t"}}) {
     EXPECT_FALSE(parse_proc_status(with(from, to)).ok()) << to;
   }
 }

@@ -13,7 +13,8 @@ TEST(ParseUint, TakesDecimalDigitsOnly) {
   EXPECT_EQ(parse_uint("0", kMost), 0U);
   EXPECT_EQ(parse_uint("42", kMost), 42U);
   EXPECT_EQ(parse_uint("18446744073709551615", kMost), kMost);
-  for (const char* text : {"", "-1", "+1", " 1", "1 ", "01", "00", "0x1", "1e3", "1.0", "a", "18446744073709551616", "99999999999999999999"}) {
+  for (const char* text : {"", "-1", "+1", " 1", "1 ", "01", "00", "0x1", "1e3", "1.0", "a", "18446744073709551616",
+                           "99999999999999999999"}) {
     EXPECT_EQ(parse_uint(text, kMost), std::nullopt) << text;
   }
 }
@@ -29,7 +30,8 @@ TEST(ParseSize, KnowsBinaryUnits) {
   EXPECT_EQ(parse_size("512M"), 512U << 20);
   EXPECT_EQ(parse_size("2G"), 2ULL << 30);
   EXPECT_EQ(parse_size("1T"), 1ULL << 40);
-  for (const char* text : {"", "K", "-1K", "1k", "1KB", "1 K", "1.5G", "99999999999G", "9223372036854775808"}) EXPECT_EQ(parse_size(text), std::nullopt) << text;
+  for (const char* text : {"", "K", "-1K", "1k", "1KB", "1 K", "1.5G", "99999999999G", "9223372036854775808"})
+    EXPECT_EQ(parse_size(text), std::nullopt) << text;
 }
 
 TEST(ParseTimespan, KnowsTheUnitsOfSystemd) {
@@ -40,7 +42,8 @@ TEST(ParseTimespan, KnowsTheUnitsOfSystemd) {
   EXPECT_EQ(parse_timespan_usec("5min"), 300'000'000U);
   EXPECT_EQ(parse_timespan_usec("2h"), 7'200'000'000U);
   EXPECT_EQ(parse_timespan_usec("1d"), 86'400'000'000U);
-  for (const char* text : {"", "s", "1 s", "-1s", "1.5s", "1y", "999999999999d"}) EXPECT_EQ(parse_timespan_usec(text), std::nullopt) << text;
+  for (const char* text : {"", "s", "1 s", "-1s", "1.5s", "1y", "999999999999d"})
+    EXPECT_EQ(parse_timespan_usec(text), std::nullopt) << text;
 }
 
 TEST(Quoted, IsSafeForATerminalAndALogLine) {
@@ -57,11 +60,13 @@ TEST(Quoted, IsSafeForATerminalAndALogLine) {
 TEST(Escaped, KeepsQuotes) { EXPECT_EQ(escaped("it's\t"), "it's\\x09"); }
 
 TEST(Utf8, KnowsWellFormedText) {
-  for (const char* text : {"", "abc", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xF4\x8F\xBF\xBF", "\xED\x9F\xBF", "\xEE\x80\x80"}) {
+  for (const char* text : {"", "abc", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xF4\x8F\xBF\xBF",
+                           "\xED\x9F\xBF", "\xEE\x80\x80"}) {
     EXPECT_TRUE(is_utf8(text)) << text;
   }
-  for (const char* text : {"\x80", "\xC3", "\xC0\xAF", "\xC1\xBF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xED\xBF\xBF", "\xF0\x80\x80\xAF", "\xF4\x90\x80\x80",
-                           "\xF5\x80\x80\x80", "\xFF", "a\xE2\x82", "\xE2(\xA1"}) {
+  for (const char* text :
+       {"\x80", "\xC3", "\xC0\xAF", "\xC1\xBF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xED\xBF\xBF", "\xF0\x80\x80\xAF",
+        "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "a\xE2\x82", "\xE2(\xA1"}) {
     EXPECT_FALSE(is_utf8(text)) << text;
   }
 }
@@ -80,7 +85,8 @@ TEST(Base64, GoesThereAndBack) {
 }
 
 TEST(Base64, IsStrict) {
-  for (const char* text : {"Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Z g=", "Zm8\n", "Zm8-", "Zm8_", "====", "Zg==Zg==", "=Zg="}) {
+  for (const char* text :
+       {"Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Z g=", "Zm8\n", "Zm8-", "Zm8_", "====", "Zg==Zg==", "=Zg="}) {
     EXPECT_EQ(base64_decode(text), std::nullopt) << text;
   }
 }

@@ -61,7 +61,8 @@ class BrokerProgram : public ::testing::Test {
   std::string path(const std::string& name) const { return dir_.path() + "/" + name + ".sock"; }
 
   // As the calling process's ids are. Empty when there is no connection.
-  UniqueFd hand_in(const Token& token, std::vector<int> fds, bool mount_ns = false, const char* socket = "broker") const {
+  UniqueFd hand_in(const Token& token, std::vector<int> fds, bool mount_ns = false,
+                   const char* socket = "broker") const {
     Result<UniqueFd> connection = connect_unix(path(socket), SOCK_SEQPACKET);
     if (!connection.ok()) return {};
     BrokerMessage message;
@@ -89,7 +90,8 @@ class BrokerProgram : public ::testing::Test {
     UniqueFd stop_;
   };
 
-  Client client(uid_t uid, const Token& token, const std::vector<std::string>& opened, std::vector<gid_t> groups = {}) const {
+  Client client(uid_t uid, const Token& token, const std::vector<std::string>& opened,
+                std::vector<gid_t> groups = {}) const {
     int stop[2];
     int ready[2];
     EXPECT_EQ(::pipe2(stop, O_CLOEXEC), 0);
@@ -166,7 +168,8 @@ TEST_F(BrokerProgram, GivesTheClaimerTheClientsFilesWithTheKernelsIds) {
   EXPECT_FALSE(body.admin);
   EXPECT_FALSE(body.has_mount_ns);
   ASSERT_EQ(answer->fds.size(), 2U);
-  struct stat theirs {}, ours {};
+  struct stat theirs {
+  }, ours{};
   ASSERT_EQ(::fstat(answer->fds[0].get(), &theirs), 0);
   ASSERT_EQ(::stat("/usr", &ours), 0);
   EXPECT_EQ(theirs.st_ino, ours.st_ino);
@@ -202,10 +205,11 @@ TEST_F(BrokerProgram, KeepsATokenForTheFirstWhoSentIt) {
   // Alice's child has told its token once a claim of a third one, sent after it, is answered.
   const Client ping = client(kAlice, token_of(2), {});
   (void)claim(token_of(2));
-  EXPECT_EQ(test::as_user(kBob, [&] {
-              const UniqueFd thief = hand_in(token_of(1), {});
-              return refusal(thief.get());
-            }),
+  EXPECT_EQ(test::as_user(kBob,
+                          [&] {
+                            const UniqueFd thief = hand_in(token_of(1), {});
+                            return refusal(thief.get());
+                          }),
             as_int(BrokerRefusal::kTokenInUse));
   const Result<wire::Message> answer = claim(token_of(1));
   EXPECT_EQ(claimed(answer).uid, kAlice);
@@ -304,7 +308,9 @@ TEST_F(BrokerProgram, RunsWithoutCapabilitiesAndConfined) {
   const UniqueFd proc(::open(("/proc/" + std::to_string(broker_.pid())).c_str(), O_PATH | O_CLOEXEC));
   const Result<ProcStatus> status = read_proc_status(proc.get());
   ASSERT_TRUE(status.ok()) << status.error().message();
-  EXPECT_EQ(status->cap_permitted | status->cap_effective | status->cap_inheritable | status->cap_bounding | status->cap_ambient, 0U);
+  EXPECT_EQ(status->cap_permitted | status->cap_effective | status->cap_inheritable | status->cap_bounding |
+                status->cap_ambient,
+            0U);
   EXPECT_TRUE(status->no_new_privs);
   EXPECT_EQ(status->seccomp, SeccompMode::kFilter);
   EXPECT_EQ(status->uid[0], kBrokerUid);

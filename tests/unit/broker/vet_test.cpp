@@ -71,11 +71,14 @@ TEST(BrokerVet, RefusesWhatIsNoFile) {
   EXPECT_EQ(verdict(message_of(1), one(sockets[0])), BrokerRefusal::kNotAllowed);
   EXPECT_EQ(verdict(message_of(1), one(::eventfd(0, EFD_CLOEXEC))), BrokerRefusal::kNotAllowed);
   EXPECT_EQ(verdict(message_of(1), one(::open("/dev/zero", O_RDONLY | O_CLOEXEC))), BrokerRefusal::kNotAllowed);
-  EXPECT_EQ(verdict(message_of(1), one(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)))), BrokerRefusal::kNotAllowed);
+  EXPECT_EQ(verdict(message_of(1), one(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)))),
+            BrokerRefusal::kNotAllowed);
 }
 
 TEST(BrokerVet, TakesAMountNamespaceOnlyWhereItIsAnnouncedAndLast) {
-  const auto ns = [](const char* kind) { return ::open((std::string("/proc/self/ns/") + kind).c_str(), O_RDONLY | O_CLOEXEC); };
+  const auto ns = [](const char* kind) {
+    return ::open((std::string("/proc/self/ns/") + kind).c_str(), O_RDONLY | O_CLOEXEC);
+  };
   EXPECT_EQ(verdict(message_of(1, true), one(ns("mnt"))), std::nullopt);
   EXPECT_EQ(verdict(message_of(1, false), one(ns("mnt"))), BrokerRefusal::kNotAllowed);
   EXPECT_EQ(verdict(message_of(1, true), one(ns("net"))), BrokerRefusal::kNotAllowed);

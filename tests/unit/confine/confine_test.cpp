@@ -86,7 +86,11 @@ class Confined : public ::testing::Test {
 class Confine : public Confined, public ::testing::WithParamInterface<Program> {};
 
 const Attempt kAttacks[] = {
-    {"execve", [] { char* const argv[] = {nullptr}; return static_cast<long>(::execve("/bin/true", argv, argv)); }},
+    {"execve",
+     [] {
+       char* const argv[] = {nullptr};
+       return static_cast<long>(::execve("/bin/true", argv, argv));
+     }},
     {"execveat", [] { return ::syscall(SYS_execveat, 0, "", nullptr, nullptr, AT_EMPTY_PATH); }},
     {"socket AF_INET", [] { return static_cast<long>(::socket(AF_INET, SOCK_STREAM, 0)); }},
     {"socket AF_INET6", [] { return static_cast<long>(::socket(AF_INET6, SOCK_DGRAM, 0)); }},
@@ -135,9 +139,13 @@ const Attempt kUnknown[] = {
     {"seccomp", [] { return ::syscall(SYS_seccomp, 0, 0, nullptr); }},
     {"fanotify_init", [] { return ::syscall(SYS_fanotify_init, 0, 0); }},
 #if !SANITIZED
-    {"clone with a user namespace", [] { return ::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, nullptr); }},
+    {"clone with a user namespace",
+     [] { return ::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, nullptr); }},
     {"clone3", [] { return ::syscall(SYS_clone3, nullptr, 0); }},
-    {"mmap of code", [] { return ::mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1L : 0L; }},
+    {"mmap of code",
+     [] {
+       return ::mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1L : 0L;
+     }},
     {"mprotect to code",
      [] {
        void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -147,11 +155,13 @@ const Attempt kUnknown[] = {
 };
 
 TEST_P(Confine, EndsAProgramThatDoesWhatOnlyAnAttackerWould) {
-  for (const Attempt& attempt : kAttacks) EXPECT_EQ(outcome(GetParam(), options(), attempt.call), kKilled) << attempt.name;
+  for (const Attempt& attempt : kAttacks)
+    EXPECT_EQ(outcome(GetParam(), options(), attempt.call), kKilled) << attempt.name;
 }
 
 TEST_P(Confine, HasNoOtherCall) {
-  for (const Attempt& attempt : kUnknown) EXPECT_EQ(outcome(GetParam(), options(), attempt.call), ENOSYS) << attempt.name;
+  for (const Attempt& attempt : kUnknown)
+    EXPECT_EQ(outcome(GetParam(), options(), attempt.call), ENOSYS) << attempt.name;
 }
 
 TEST_P(Confine, LeavesWhatAProgramNeedsToWork) {
@@ -161,7 +171,8 @@ TEST_P(Confine, LeavesWhatAProgramNeedsToWork) {
                       char buffer[16] = {};
                       const int fd = ::dup(2);
                       if (fd < 0 || ::close(fd) < 0 || ::getpid() <= 0) return -1;
-                      return grown.size() == (1 << 22) && ::syscall(SYS_getrandom, buffer, sizeof buffer, 0) == 16 ? 0 : -1;
+                      return grown.size() == (1 << 22) && ::syscall(SYS_getrandom, buffer, sizeof buffer, 0) == 16 ? 0
+                                                                                                                   : -1;
                     }),
             0);
 }
@@ -171,7 +182,8 @@ TEST_P(Confine, LeavesOnlyTheNamedDirectory) {
   const int fallback = GetParam() == Program::kBroker && !SANITIZED ? ENOSYS : EACCES;
   EXPECT_EQ(outcome(GetParam(), options(), [] { return ::open("/etc/passwd", O_RDONLY); }), fallback);
   EXPECT_EQ(outcome(GetParam(), options(), [] { return ::open("/", O_RDONLY | O_DIRECTORY); }), fallback);
-  EXPECT_EQ(outcome(GetParam(), options(), [] { return ::open("/tmp/sandboxd-test-none", O_WRONLY | O_CREAT, 0600); }), fallback);
+  EXPECT_EQ(outcome(GetParam(), options(), [] { return ::open("/tmp/sandboxd-test-none", O_WRONLY | O_CREAT, 0600); }),
+            fallback);
   if (GetParam() == Program::kBroker) return;
   EXPECT_EQ(outcome(GetParam(), options(), [&] { return ::open(inside.c_str(), O_WRONLY | O_CREAT, 0600); }), 0);
 }
@@ -252,7 +264,8 @@ TEST(ConfineSelf, RefusesAProgramThatCouldGetThemBack) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root: takes another id";
   // Another id, no capability: but a full bounding set.
   EXPECT_EQ(code_in_child([] {
-              if (::setresgid(kUid, kUid, kUid) < 0 || ::setresuid(kUid, kUid, kUid) < 0) return Status(make_error("ids"));
+              if (::setresgid(kUid, kUid, kUid) < 0 || ::setresuid(kUid, kUid, kUid) < 0)
+                return Status(make_error("ids"));
               return confine_self(Program::kBroker, {});
             }),
             EPERM);
@@ -293,7 +306,8 @@ TEST(Capabilities, AreGoneForGood) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root: takes another id";
   EXPECT_EQ(code_in_child([]() -> Status {
               TRY(become_unprivileged(kUid, kUid));
-              if (::setresuid(0, 0, 0) == 0 || ::setgroups(0, nullptr) == 0) return sys_error_code(EEXIST, "an id came back");
+              if (::setresuid(0, 0, 0) == 0 || ::setgroups(0, nullptr) == 0)
+                return sys_error_code(EEXIST, "an id came back");
               return check_unprivileged();
             }),
             0);

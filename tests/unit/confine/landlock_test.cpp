@@ -23,8 +23,7 @@ namespace {
 constexpr int kNotRestricted = 200;
 
 // errno of `body` (0: it worked) in a child that holds only these rules.
-template <class Body>
-int errno_under(const std::vector<Rule>& rules, const Body& body) {
+template <class Body> int errno_under(const std::vector<Rule>& rules, const Body& body) {
   const pid_t pid = ::fork();
   if (pid == 0) {
     if (!set_no_new_privs().ok() || !restrict_self(rules).ok()) ::_exit(kNotRestricted);
@@ -67,8 +66,11 @@ TEST_F(Landlock, MakesRenamesAndRemovesWhereWritingIsGranted) {
   const std::vector<Rule> rules = {{dir_.path(), Grant::kRead | Grant::kWrite}};
   EXPECT_EQ(errno_under(rules,
                         [this] {
-                          if (::mkdir(in("d").c_str(), 0700) < 0 || ::close(::open(in("x").c_str(), O_RDWR | O_CREAT, 0600)) < 0) return -1;
-                          if (::rename(in("x").c_str(), in("d/y").c_str()) < 0 || ::truncate(in("d/y").c_str(), 10) < 0) return -1;
+                          if (::mkdir(in("d").c_str(), 0700) < 0 ||
+                              ::close(::open(in("x").c_str(), O_RDWR | O_CREAT, 0600)) < 0)
+                            return -1;
+                          if (::rename(in("x").c_str(), in("d/y").c_str()) < 0 || ::truncate(in("d/y").c_str(), 10) < 0)
+                            return -1;
                           return ::unlink(in("d/y").c_str()) < 0 ? -1 : ::rmdir(in("d").c_str());
                         }),
             0);

@@ -65,7 +65,10 @@ Started sample_started() {
 struct One {
   std::uint32_t number = 0;
   bool flag = false;
-  template <class A> void fields(A& a) { a(number); a(flag); }
+  template <class A> void fields(A& a) {
+    a(number);
+    a(flag);
+  }
 };
 struct Strings {
   std::vector<std::string> all{};
@@ -73,8 +76,7 @@ struct Strings {
 };
 
 // Every prefix is refused, so is one byte more; the whole is what it was.
-template <class T>
-void check_round_trip(const T& value) {
+template <class T> void check_round_trip(const T& value) {
   const Bytes whole = encode(value);
   T again{};
   ASSERT_TRUE(decode(whole, again));
