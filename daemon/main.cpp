@@ -30,7 +30,8 @@ Options parse(int argc, char** argv) {
   Options options;
   const auto value_of = [&](std::string_view word, std::string_view name, int& at) -> const char* {
     if (word == name) return at + 1 < argc ? argv[++at] : nullptr;
-    if (word.size() > name.size() && word.substr(0, name.size()) == name && word[name.size()] == '=') return argv[at] + name.size() + 1;
+    if (word.size() > name.size() && word.substr(0, name.size()) == name && word[name.size()] == '=')
+      return argv[at] + name.size() + 1;
     return nullptr;
   };
   for (int i = 1; i < argc; ++i) {
@@ -69,7 +70,8 @@ int run(int argc, char** argv) {
     return 0;
   }
   options.parent.ready = [] { sd_notify(0, "READY=1"); };
-  const sandboxd::Status done = options.standalone ? sandboxd::main::run_standalone(options.parent) : sandboxd::main::run_role();
+  const sandboxd::Status done =
+      options.standalone ? sandboxd::main::run_standalone(options.parent) : sandboxd::main::run_role();
   if (done.ok()) return 0;
   fmt::print(stderr, "sandboxd: {}\n", done.error().message());
   return 1;

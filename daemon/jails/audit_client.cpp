@@ -87,7 +87,8 @@ void AuditClient::flush() {
     if (!sent.ok()) break;  // full: EPOLLOUT comes; anything else shows as a hang-up in the loop
     ++sent_;
   }
-  const Status set = watch_.set_events(sent_ == pending_.size() ? std::uint32_t{EPOLLIN} : std::uint32_t{EPOLLIN | EPOLLOUT});
+  const Status set =
+      watch_.set_events(sent_ == pending_.size() ? std::uint32_t{EPOLLIN} : std::uint32_t{EPOLLIN | EPOLLOUT});
   if (!set.ok()) spdlog::error("audit: {}", set.error().message());
 }
 

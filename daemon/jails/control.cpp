@@ -34,7 +34,9 @@ bool are_streams(const std::vector<UniqueFd>& fds) {
   return true;
 }
 
-bool is_known(wire::InitEvent event) { return event >= wire::InitEvent::kStreams && event <= wire::InitEvent::kWallTime; }
+bool is_known(wire::InitEvent event) {
+  return event >= wire::InitEvent::kStreams && event <= wire::InitEvent::kWallTime;
+}
 
 }  // namespace
 

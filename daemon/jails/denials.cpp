@@ -9,7 +9,9 @@ namespace sandboxd::jails {
 bool Denials::take(uid_t uid) {
   const std::uint64_t second = monotonic_usec() / 1'000'000;
   // Users that have been quiet are forgotten, so that the table can't grow with the number of uids.
-  if (windows_.size() > 1024) std::erase_if(windows_, [&](const auto& entry) { return entry.second.second + 1 < second && entry.second.counted == 0; });
+  if (windows_.size() > 1024)
+    std::erase_if(windows_,
+                  [&](const auto& entry) { return entry.second.second + 1 < second && entry.second.counted == 0; });
   Window& window = windows_[uid];
   if (window.second != second) {
     window.second = second;
@@ -28,7 +30,12 @@ void Denials::record(const Client& client, const std::string& jail, const std::s
   nlohmann::json detail = {{"rule", rule}, {"allowed", allowed}};
   Window& window = windows_[client.uid];
   if (window.counted != 0) detail["further_denials"] = std::exchange(window.counted, 0);
-  wire::AuditRecord record{"jail.start", wire::AuditPhase::kResult, "deny", request, jail, client.uid,
+  wire::AuditRecord record{"jail.start",
+                           wire::AuditPhase::kResult,
+                           "deny",
+                           request,
+                           jail,
+                           client.uid,
                            detail.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)};
   audit_.append(std::move(record), [done = std::move(done)](Result<std::uint64_t> index) {
     if (index.ok()) return done({});

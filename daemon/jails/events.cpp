@@ -16,7 +16,8 @@ void EventLog::add(Event event) {
   if (!subscribers_.empty()) wake();
 }
 
-Supervisor::Subscription EventLog::subscribe(uid_t uid, bool all, std::uint64_t after, std::function<void(const Event&)> callback) {
+Supervisor::Subscription EventLog::subscribe(uid_t uid, bool all, std::uint64_t after,
+                                             std::function<void(const Event&)> callback) {
   auto subscriber = std::make_shared<Subscriber>(Subscriber{uid, all, after, std::move(callback)});
   subscribers_.push_back(subscriber);
   wake();

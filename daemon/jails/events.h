@@ -21,7 +21,8 @@ class EventLog {
 
   void add(Event event);  // sets cursor and time
   // Events with a cursor > `after` that are `uid`'s, or everyone's.
-  Supervisor::Subscription subscribe(uid_t uid, bool all, std::uint64_t after, std::function<void(const Event&)> callback);
+  Supervisor::Subscription subscribe(uid_t uid, bool all, std::uint64_t after,
+                                     std::function<void(const Event&)> callback);
 
  private:
   struct Subscriber {

@@ -4,9 +4,9 @@
 #include <cerrno>
 #include <utility>
 
-#include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kArgvKept = 32U << 10;      // of an ended jail too, so it is bounded
+constexpr std::size_t kArgvKept = 32U << 10;  // of an ended jail too, so it is bounded
 constexpr std::size_t kArgvRecorded = 4U << 10;
 constexpr std::uint64_t kWallBackstop = 2'000'000;  // jail-init keeps the deadline; this is for one that doesn't
 constexpr std::uint64_t kSettle = 2'000'000;        // how long a jail may outlive its job
@@ -42,7 +42,9 @@ std::string intent_detail(const wire::JailPlan& plan, const std::string& name) {
   for (const std::string& argument : cut_argv(plan.job.argv, kArgvRecorded)) argv.push_back(bytes_json(argument));
   Json binds = Json::array();
   for (const wire::Bind& bind : plan.binds) {
-    binds.push_back({{"target", bytes_json(bind.target)}, {"access", bind.access == wire::Access::kRw ? "rw" : "ro"}, {"workspace", bind.workspace}});
+    binds.push_back({{"target", bytes_json(bind.target)},
+                     {"access", bind.access == wire::Access::kRw ? "rw" : "ro"},
+                     {"workspace", bind.workspace}});
   }
   const Json detail = {{"profile", plan.profile},
                        {"profile_hash", hex(plan.profile_hash)},
@@ -63,11 +65,13 @@ Failure failure_of(const wire::Failed& failed) {
 
 std::string detail_of(const Failure& failure) {
   Json detail = Json::object();
-  if (const auto* denied = std::get_if<Denied>(&failure)) detail = {{"rule", denied->rule}, {"allowed", denied->allowed}};
+  if (const auto* denied = std::get_if<Denied>(&failure))
+    detail = {{"rule", denied->rule}, {"allowed", denied->allowed}};
   if (const auto* setup = std::get_if<SetupFailed>(&failure)) {
     detail = {{"step", setup->step}, {"errno", setup->code}, {"detail", setup->detail}};
   }
-  if (const auto* away = std::get_if<Unavailable>(&failure)) detail = {{"unavailable", away->what}, {"detail", away->detail}};
+  if (const auto* away = std::get_if<Unavailable>(&failure))
+    detail = {{"unavailable", away->what}, {"detail", away->detail}};
   return detail.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -92,14 +96,16 @@ Jail::Jail(Services& services, JailRequest request)
       started_monotonic_(monotonic_usec()) {}
 
 void Jail::start() {
-  wire::AuditRecord intent{"jail.start", wire::AuditPhase::kIntent, "allow", plan_.request, id(), client_.uid, intent_detail(plan_, name_)};
+  wire::AuditRecord intent{"jail.start", wire::AuditPhase::kIntent,  "allow", plan_.request, id(),
+                           client_.uid,  intent_detail(plan_, name_)};
   // Not waited for: the launcher's own record cites it, and is refused if it is not in the log.
   services_.audit->append(std::move(intent), [jail = id()](Result<std::uint64_t> index) {
     if (!index.ok()) spdlog::error("jail {}: intent: {}", jail, index.error().message());
   });
-  services_.launcher->request(wire::LauncherMessage::kStart, plan_, [weak = weak_from_this()](Result<wire::Message> answer) {
-    if (const auto self = weak.lock()) self->on_start_answer(std::move(answer));
-  });
+  services_.launcher->request(wire::LauncherMessage::kStart, plan_,
+                              [weak = weak_from_this()](Result<wire::Message> answer) {
+                                if (const auto self = weak.lock()) self->on_start_answer(std::move(answer));
+                              });
   // Environment and arguments may be large and have been handed on.
   plan_.job.argv = {};
   plan_.job.env = {};
@@ -118,8 +124,8 @@ void Jail::on_start_answer(Result<wire::Message> answer) {
     return fail_start(failure_of(*failed), failed->denied ? "deny" : "error");
   }
   const auto started = wire::body_of<wire::Started>(*answer);
-  if (answer->type != static_cast<std::uint16_t>(wire::LauncherMessage::kStarted) || !started.ok() || started->number != number() ||
-      answer->fds.size() != wire::kStartedFds) {
+  if (answer->type != static_cast<std::uint16_t>(wire::LauncherMessage::kStarted) || !started.ok() ||
+      started->number != number() || answer->fds.size() != wire::kStartedFds) {
     return fail_start(Unavailable{"launcher", "an answer that is not one to a start"}, "unknown");
   }
   adopt(*started, std::move(answer->fds));
@@ -146,9 +152,10 @@ Status Jail::watch(std::vector<UniqueFd> fds) {
   cgroup_events_ = take(wire::StartedFd::kCgroupEvents);
   cpu_stat_ = take(wire::StartedFd::kCpuStat);
   UniqueFd control = take(wire::StartedFd::kControl);
-  ladder_.start(services_.loop, take(wire::StartedFd::kCgroupKill),
-                [this](int signal) { return control_.send(wire::InitCommand::kSignal, signal); }, [this] { on_stuck(); },
-                services_.stuck_after);
+  ladder_.start(
+      services_.loop, take(wire::StartedFd::kCgroupKill),
+      [this](int signal) { return control_.send(wire::InitCommand::kSignal, signal); }, [this] { on_stuck(); },
+      services_.stuck_after);
   if (!is_seqpacket(control.get())) return make_error("the control socket is not one");
   TRY(control_.start(services_.loop, std::move(control),
                      {[this](std::vector<UniqueFd> streams) { on_streams(std::move(streams)); },

@@ -56,7 +56,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
   void kill(int signal, std::uint64_t grace_usec, const std::string& why);
   void kill_now(const std::string& why) { kill(9, 0, why); }
   void pause_output(bool paused);
-  void wait(WaitDone done);                 // at once when it has ended
+  void wait(WaitDone done);                    // at once when it has ended
   void when_over(std::function<void()> done);  // the number is free; at once when it is
   void forget_observer();
 

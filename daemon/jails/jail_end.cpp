@@ -5,10 +5,10 @@
 #include <cstring>
 #include <utility>
 
-#include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -115,10 +115,10 @@ void Jail::decide_verdict(JobReport& report) const {
     return;
   }
   report.signal = WTERMSIG(status);
-  report.verdict = timed_out_                        ? Verdict::kTimeoutWall
-                   : WTERMSIG(status) == SIGSYS      ? Verdict::kSeccomp
-                   : !kill_reason_.empty()           ? Verdict::kKilled
-                                                     : Verdict::kSignalled;
+  report.verdict = timed_out_                   ? Verdict::kTimeoutWall
+                   : WTERMSIG(status) == SIGSYS ? Verdict::kSeccomp
+                   : !kill_reason_.empty()      ? Verdict::kKilled
+                                                : Verdict::kSignalled;
   if (report.verdict == Verdict::kKilled) report.detail = kill_reason_;
 }
 
@@ -154,7 +154,8 @@ void Jail::decide() {
   const bool ok = report.verdict == Verdict::kExited;
   report_ = std::move(report);
   emit("exited", detail);
-  wire::AuditRecord record{"jail.exit", wire::AuditPhase::kResult, ok ? "ok" : "error", plan_.request, id(), client_.uid, detail};
+  wire::AuditRecord record{
+      "jail.exit", wire::AuditPhase::kResult, ok ? "ok" : "error", plan_.request, id(), client_.uid, detail};
   services_.audit->append(std::move(record), [weak = weak_from_this()](Result<std::uint64_t> index) {
     if (const auto self = weak.lock()) self->on_exit_record(std::move(index));
   });
@@ -221,9 +222,10 @@ void Jail::when_over(std::function<void()> done) {
 
 void Jail::remove() {
   if (removal_since_ == 0) removal_since_ = monotonic_usec();
-  services_.launcher->request(wire::LauncherMessage::kRemove, wire::NumberRequest{number()}, [weak = weak_from_this()](Result<wire::Message> answer) {
-    if (const auto self = weak.lock()) self->on_removed(std::move(answer));
-  });
+  services_.launcher->request(wire::LauncherMessage::kRemove, wire::NumberRequest{number()},
+                              [weak = weak_from_this()](Result<wire::Message> answer) {
+                                if (const auto self = weak.lock()) self->on_removed(std::move(answer));
+                              });
 }
 
 void Jail::on_removed(Result<wire::Message> answer) {
@@ -231,7 +233,8 @@ void Jail::on_removed(Result<wire::Message> answer) {
   if (answer->type == static_cast<std::uint16_t>(wire::LauncherMessage::kDone)) return finish();
   const auto failed = wire::body_of<wire::Failed>(*answer);
   if (failed.ok() && failed->code == ENOENT) return finish();  // a start that never got as far as its cgroup
-  remove_later(failed.ok() ? fmt::format("{}: {} ({})", failed->step, failed->detail, errno_name(failed->code)) : failed.error().message());
+  remove_later(failed.ok() ? fmt::format("{}: {} ({})", failed->step, failed->detail, errno_name(failed->code))
+                           : failed.error().message());
 }
 
 void Jail::remove_later(const std::string& why) {
@@ -245,7 +248,8 @@ void Jail::remove_later(const std::string& why) {
   if (pidfd_) {
     ladder_.rewrite();
   } else {
-    services_.launcher->request(wire::LauncherMessage::kKill, wire::NumberRequest{number()}, {});  // a start whose outcome is unknown
+    services_.launcher->request(wire::LauncherMessage::kKill, wire::NumberRequest{number()},
+                                {});  // a start whose outcome is unknown
   }
   removal_usec_ = std::min(removal_usec_ * 2, state_ == State::kStuck ? kStuckRemoval : kLongestRemoval);
   const Status armed = removal_.arm(services_.loop, removal_usec_, [this] { remove(); });

@@ -10,8 +10,8 @@
 
 namespace sandboxd::jails {
 
-void KillLadder::start(sd_event* loop, UniqueFd cgroup_kill, std::function<Status(int)> signal, std::function<void()> stuck,
-                       std::uint64_t stuck_after) {
+void KillLadder::start(sd_event* loop, UniqueFd cgroup_kill, std::function<Status(int)> signal,
+                       std::function<void()> stuck, std::uint64_t stuck_after) {
   loop_ = loop;
   cgroup_kill_ = std::move(cgroup_kill);
   signal_ = std::move(signal);
@@ -41,7 +41,8 @@ void KillLadder::rewrite() {
   if (!cgroup_kill_) return;
   if (::write(cgroup_kill_.get(), "1", 1) == 1) return;
   const int code = errno;
-  if (code != ENODEV) spdlog::error("kill: {}", sys_error_code(code, "write 'cgroup.kill'").message());  // ENODEV: the cgroup is gone
+  if (code != ENODEV)
+    spdlog::error("kill: {}", sys_error_code(code, "write 'cgroup.kill'").message());  // ENODEV: the cgroup is gone
 }
 
 void KillLadder::stop() {

@@ -19,7 +19,7 @@ class KillLadder {
   void start(sd_event* loop, UniqueFd cgroup_kill, std::function<Status(int)> signal, std::function<void()> stuck,
              std::uint64_t stuck_after = kStuckAfter);
   void climb(int signal, std::uint64_t grace_usec);
-  void kill();  // the last rung, now
+  void kill();     // the last rung, now
   void rewrite();  // cgroup.kill once more, for what is left in the cgroup
   void stop();     // jail-init is gone
   void release();  // the cgroup is gone

@@ -61,7 +61,8 @@ void LauncherClient::disconnect(const Error& why) {
   reconnect_later();
 }
 
-void LauncherClient::send(wire::LauncherMessage type, std::vector<std::uint8_t> body, Done done, std::uint64_t deadline_usec) {
+void LauncherClient::send(wire::LauncherMessage type, std::vector<std::uint8_t> body, Done done,
+                          std::uint64_t deadline_usec) {
   if (!connected()) {
     failed_.emplace_back(std::move(done), sys_error_code(ENOTCONN, "the launcher is away"));
     const Status armed = wake_.arm(loop_, 0, [this] {
@@ -86,7 +87,8 @@ void LauncherClient::send(wire::LauncherMessage type, std::vector<std::uint8_t> 
 void LauncherClient::flush() {
   while (!outgoing_.empty()) {
     const Outgoing& next = outgoing_.front();
-    const Status sent = wire::send_message(socket_.get(), static_cast<std::uint16_t>(next.type), next.id, next.body, {}, MSG_DONTWAIT);
+    const Status sent =
+        wire::send_message(socket_.get(), static_cast<std::uint16_t>(next.type), next.id, next.body, {}, MSG_DONTWAIT);
     // A failure other than "full" shows as a hang-up in the loop, which tells everyone.
     if (!sent.ok()) break;
     outgoing_.pop_front();
@@ -110,7 +112,8 @@ void LauncherClient::on_io(std::uint32_t events) {
 }
 
 void LauncherClient::take(wire::Message message) {
-  if (message.id == 0 && message.type == static_cast<std::uint16_t>(wire::LauncherMessage::kProfileSet)) return take_profiles(message);
+  if (message.id == 0 && message.type == static_cast<std::uint16_t>(wire::LauncherMessage::kProfileSet))
+    return take_profiles(message);
   const auto found = pending_.find(message.id);
   if (found == pending_.end()) return end_unwanted(message);
   Done done = std::move(found->second.done);

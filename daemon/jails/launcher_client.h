@@ -24,7 +24,7 @@ class LauncherClient {
   // The answer's message, or why there is none (the launcher is away, or late).
   using Done = std::function<void(Result<wire::Message>)>;
   struct Callbacks {
-    std::function<void()> connected{};     // also after each reconnection; requests may be sent
+    std::function<void()> connected{};  // also after each reconnection; requests may be sent
     std::function<void()> disconnected{};
     std::function<void(std::shared_ptr<const wire::ProfileSet>)> profiles{};  // at connect and after each reload
   };

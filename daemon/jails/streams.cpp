@@ -19,7 +19,8 @@ Status set_nonblocking(int fd) {
 
 }  // namespace
 
-Status Streams::start(sd_event* loop, std::vector<UniqueFd> fds, std::string input, Output output, std::function<void()> done) {
+Status Streams::start(sd_event* loop, std::vector<UniqueFd> fds, std::string input, Output output,
+                      std::function<void()> done) {
   loop_ = loop;
   input_ = std::move(input);
   output_ = std::move(output);
@@ -60,7 +61,8 @@ void Streams::write_some() {
   if (written_ < input_.size()) {
     const ssize_t wrote = ::write(streams_[0].fd.get(), input_.data() + written_, input_.size() - written_);
     if (wrote < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    written_ = wrote < 0 ? input_.size() : written_ + static_cast<std::size_t>(wrote);  // EPIPE: the job doesn't read it
+    written_ =
+        wrote < 0 ? input_.size() : written_ + static_cast<std::size_t>(wrote);  // EPIPE: the job doesn't read it
   }
   if (written_ < input_.size()) return;
   streams_[0].watch.stop();

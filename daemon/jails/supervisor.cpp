@@ -4,8 +4,8 @@
 #include <set>
 #include <utility>
 
-#include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -38,12 +38,16 @@ class JailSupervisor final : public Supervisor {
   std::variant<std::string, Failure> run(const Client& client, const JobSpec& spec, RunObserver observer) override;
   std::variant<std::string, Failure> explain(const Client& client, const JobSpec& spec) override;
   std::variant<std::vector<JailInfo>, Failure> list(const Client& client) override;
-  void inspect(const Client& client, const std::string& jail, std::function<void(std::variant<JailInfo, Failure>)> done) override;
-  void wait(const Client& client, const std::string& jail, std::function<void(std::variant<JobReport, Failure>)> done) override;
+  void inspect(const Client& client, const std::string& jail,
+               std::function<void(std::variant<JailInfo, Failure>)> done) override;
+  void wait(const Client& client, const std::string& jail,
+            std::function<void(std::variant<JobReport, Failure>)> done) override;
   std::optional<Failure> kill(const Client& client, const std::string& jail, int signal, std::uint64_t grace) override;
-  void remove(const Client& client, const std::string& jail, bool force, std::function<void(std::optional<Failure>)> done) override;
+  void remove(const Client& client, const std::string& jail, bool force,
+              std::function<void(std::optional<Failure>)> done) override;
   Subscription subscribe(const Client& client, std::uint64_t after, std::function<void(const Event&)> event) override;
   void pause_output(const std::string& jail, bool paused) override;
+  void end(std::function<void()> done) override;
   void disconnected(const Client& client) override;
   std::string host_info() override;
   std::string host_features() override { return deps_.features; }
@@ -53,7 +57,8 @@ class JailSupervisor final : public Supervisor {
   std::optional<Failure> check_client(const Client& client, const JobSpec& spec) const;
   std::variant<const wire::Profile*, Failure> profile_of(const JobSpec& spec) const;
   plan::Context context_of(const Client& client, std::uint32_t number) const;
-  std::string deny(const Client& client, const plan::Context& context, const plan::Denied& denied, RunObserver observer);
+  std::string deny(const Client& client, const plan::Context& context, const plan::Denied& denied,
+                   RunObserver observer);
   void trim();
   void check_ready();
 
@@ -68,6 +73,7 @@ class JailSupervisor final : public Supervisor {
   Table table_;
   std::shared_ptr<const wire::ProfileSet> profiles_;
   Timer trim_;
+  bool ending_ = false;
   sd_event* loop_;
 };
 
@@ -79,16 +85,19 @@ JailSupervisor::JailSupervisor(sd_event* loop, Deps deps)
       launcher_(loop, deps_.launcher_socket,
                 {[this] { sweeper_.start(); }, [this] { sweeper_.stop(); },
                  [this](std::shared_ptr<const wire::ProfileSet> set) {
+                   if (profiles_ && profiles_->hash == set->hash) return;
                    spdlog::info("profiles: {} loaded, hash {}", set->profiles.size(), hex(set->hash));
                    profiles_ = std::move(set);
                    check_ready();
                  }}),
       sweeper_(loop, launcher_, audit_,
-               {[this](std::uint32_t number) { return table_.has_number(number); }, [this](std::uint32_t number) { numbers_.mark(number); },
+               {[this](std::uint32_t number) { return table_.has_number(number); },
+                [this](std::uint32_t number) { numbers_.mark(number); },
                 [this](std::uint32_t number) { numbers_.free(number); }, [this] { check_ready(); }}),
       denials_(audit_),
       loop_(loop) {
-  services_ = {loop, &launcher_, &audit_, &events_, deps_.stuck_after, [this](std::uint32_t number) { numbers_.free(number); }};
+  services_ = {loop,     &launcher_,        &audit_,
+               &events_, deps_.stuck_after, [this](std::uint32_t number) { numbers_.free(number); }};
   audit_.start();
   launcher_.start();
   trim();
@@ -107,13 +116,15 @@ void JailSupervisor::check_ready() {
 }
 
 std::optional<Failure> JailSupervisor::check_client(const Client& client, const JobSpec& spec) const {
-  if (!launcher_.connected() || !profiles_ || !sweeper_.done()) return Unavailable{"launcher", "not connected, or not ready yet"};
+  if (ending_) return Unavailable{"sandboxd", "it is ending"};
+  if (!launcher_.connected() || !profiles_ || !sweeper_.done())
+    return Unavailable{"launcher", "not connected, or not ready yet"};
   if (!audit_.accepting()) return Unavailable{"audit", "records can't be written: nothing starts without one"};
   if (is_pool_id(client.uid)) return Denied{"user", "users of the host, not ids of the pool"};
   const std::uint64_t most = profiles_->config.user_jails;
   if (table_.alive(client.uid) >= most) return LimitReached{"user_jails", most, fmt::format("uid {}", client.uid)};
   if (spec.name && table_.name_in_use(client.uid, *spec.name)) {
-    return InvalidArgument{"spec.name", *spec.name, "a name that none of your live jails has"};
+    return InvalidArgument{"/parameters/spec/name", *spec.name, "a name that none of your live jails has"};
   }
   return {};
 }
@@ -128,13 +139,16 @@ std::variant<const wire::Profile*, Failure> JailSupervisor::profile_of(const Job
 
 plan::Context JailSupervisor::context_of(const Client& client, std::uint32_t number) const {
   const auto name = deps_.user_names.find(client.uid);
-  return {client.uid, client.gid, name == deps_.user_names.end() ? "" : name->second, number, random_id("j-"), random_id("r-")};
+  return {client.uid, client.gid,      name == deps_.user_names.end() ? "" : name->second,
+          number,     random_id("j-"), random_id("r-")};
 }
 
-std::string JailSupervisor::deny(const Client& client, const plan::Context& context, const plan::Denied& denied, RunObserver observer) {
+std::string JailSupervisor::deny(const Client& client, const plan::Context& context, const plan::Denied& denied,
+                                 RunObserver observer) {
   denials_.record(client, context.jail, context.request, denied.rule, denied.allowed,
                   [this, client, context, denied, observer = std::move(observer)](Status written) {
-                    events_.add(Event{0, 0, context.jail, "denied", Json{{"rule", denied.rule}, {"allowed", denied.allowed}}.dump(), client.uid});
+                    events_.add(Event{0, 0, context.jail, "denied",
+                                      Json{{"rule", denied.rule}, {"allowed", denied.allowed}}.dump(), client.uid});
                     if (!observer.failure) return;
                     if (!written.ok()) return observer.failure(Unavailable{"audit", written.error().message()});
                     observer.failure(Denied{denied.rule, denied.allowed});
@@ -142,7 +156,8 @@ std::string JailSupervisor::deny(const Client& client, const plan::Context& cont
   return context.jail;
 }
 
-std::variant<std::string, Failure> JailSupervisor::run(const Client& client, const JobSpec& spec, RunObserver observer) {
+std::variant<std::string, Failure> JailSupervisor::run(const Client& client, const JobSpec& spec,
+                                                       RunObserver observer) {
   if (auto refused = check_client(client, spec)) return std::move(*refused);
   auto profile = profile_of(spec);
   if (auto* failure = std::get_if<Failure>(&profile)) return std::move(*failure);
@@ -152,13 +167,15 @@ std::variant<std::string, Failure> JailSupervisor::run(const Client& client, con
   auto outcome = plan::make_plan(spec, *std::get<const wire::Profile*>(profile), context);
   if (!std::holds_alternative<wire::JailPlan>(outcome)) {
     numbers_.free(number);
-    if (auto* wrong = std::get_if<plan::InvalidArgument>(&outcome)) return InvalidArgument{wrong->path, wrong->value, wrong->expected};
+    if (auto* wrong = std::get_if<plan::InvalidArgument>(&outcome))
+      return InvalidArgument{wrong->path, wrong->value, wrong->expected};
     const auto& denied = std::get<plan::Denied>(outcome);
     // Past its rate a user's refusals share one record, and are answered at once.
     if (!denials_.take(client.uid)) return Denied{denied.rule, denied.allowed};
     return deny(client, context, denied, std::move(observer));
   }
-  JailRequest request{client, spec.name.value_or(""), std::get<wire::JailPlan>(std::move(outcome)), spec.stdio, spec.stdin_data.value_or(""), std::move(observer)};
+  JailRequest request{client,     spec.name.value_or(""),       std::get<wire::JailPlan>(std::move(outcome)),
+                      spec.stdio, spec.stdin_data.value_or(""), std::move(observer)};
   auto jail = std::make_shared<Jail>(services_, std::move(request));
   table_.add(jail);
   jail->when_over([this] { table_.trim(monotonic_usec()); });
@@ -171,7 +188,8 @@ std::variant<std::string, Failure> JailSupervisor::explain(const Client& client,
   if (auto* failure = std::get_if<Failure>(&profile)) return std::move(*failure);
   const wire::Profile& found = *std::get<const wire::Profile*>(profile);
   auto outcome = plan::make_plan(spec, found, context_of(client, 1));  // any number: none is shown
-  if (auto* wrong = std::get_if<plan::InvalidArgument>(&outcome)) return InvalidArgument{wrong->path, wrong->value, wrong->expected};
+  if (auto* wrong = std::get_if<plan::InvalidArgument>(&outcome))
+    return InvalidArgument{wrong->path, wrong->value, wrong->expected};
   if (auto* denied = std::get_if<plan::Denied>(&outcome)) return Denied{denied->rule, denied->allowed};
   return plan::explain(std::get<wire::JailPlan>(outcome), found);
 }
@@ -182,7 +200,8 @@ std::variant<std::vector<JailInfo>, Failure> JailSupervisor::list(const Client& 
   return infos;
 }
 
-void JailSupervisor::inspect(const Client& client, const std::string& name, std::function<void(std::variant<JailInfo, Failure>)> done) {
+void JailSupervisor::inspect(const Client& client, const std::string& name,
+                             std::function<void(std::variant<JailInfo, Failure>)> done) {
   const auto jail = table_.find(client, name);
   if (!jail) return done(no_jail(name));
   if (jail->state() != Jail::State::kRunning) {
@@ -190,45 +209,51 @@ void JailSupervisor::inspect(const Client& client, const std::string& name, std:
     info.in_force = jail->facts();
     return done(std::move(info));
   }
-  launcher_.request(wire::LauncherMessage::kInspect, wire::NumberRequest{jail->number()}, [jail, done = std::move(done)](Result<wire::Message> answer) {
-    if (!answer.ok()) return done(Unavailable{"launcher", answer.error().message()});
-    JailInfo info = jail->info();
-    if (answer->type == static_cast<std::uint16_t>(wire::LauncherMessage::kInspected)) {
-      const auto readback = wire::body_of<wire::Readback>(*answer);
-      if (!readback.ok()) return done(Unavailable{"launcher", readback.error().message()});
-      for (const wire::Fact& fact : readback->facts) info.in_force.push_back({fact.name, fact.value});
-      return done(std::move(info));
-    }
-    const auto failed = wire::body_of<wire::Failed>(*answer);
-    if (!failed.ok()) return done(Unavailable{"launcher", failed.error().message()});
-    // It ended meanwhile: what was in force at its start is what is known.
-    if (jail->state() == Jail::State::kRunning) return done(SetupFailed{failed->step, failed->code, failed->detail});
-    info.in_force = jail->facts();
-    done(std::move(info));
-  });
+  launcher_.request(wire::LauncherMessage::kInspect, wire::NumberRequest{jail->number()},
+                    [jail, done = std::move(done)](Result<wire::Message> answer) {
+                      if (!answer.ok()) return done(Unavailable{"launcher", answer.error().message()});
+                      JailInfo info = jail->info();
+                      if (answer->type == static_cast<std::uint16_t>(wire::LauncherMessage::kInspected)) {
+                        const auto readback = wire::body_of<wire::Readback>(*answer);
+                        if (!readback.ok()) return done(Unavailable{"launcher", readback.error().message()});
+                        for (const wire::Fact& fact : readback->facts) info.in_force.push_back({fact.name, fact.value});
+                        return done(std::move(info));
+                      }
+                      const auto failed = wire::body_of<wire::Failed>(*answer);
+                      if (!failed.ok()) return done(Unavailable{"launcher", failed.error().message()});
+                      // It ended meanwhile: what was in force at its start is what is known.
+                      if (jail->state() == Jail::State::kRunning)
+                        return done(SetupFailed{failed->step, failed->code, failed->detail});
+                      info.in_force = jail->facts();
+                      done(std::move(info));
+                    });
 }
 
-void JailSupervisor::wait(const Client& client, const std::string& name, std::function<void(std::variant<JobReport, Failure>)> done) {
+void JailSupervisor::wait(const Client& client, const std::string& name,
+                          std::function<void(std::variant<JobReport, Failure>)> done) {
   const auto jail = table_.find(client, name);
   if (!jail) return done(no_jail(name));
   jail->wait(std::move(done));
 }
 
-std::optional<Failure> JailSupervisor::kill(const Client& client, const std::string& name, int signal, std::uint64_t grace) {
-  if (signal < 1 || signal > 64) return InvalidArgument{"signal", fmt::format("{}", signal), "1 to 64"};
-  if (grace > kMostGrace) return InvalidArgument{"grace", fmt::format("{}", grace), fmt::format("at most {}", kMostGrace)};
+std::optional<Failure> JailSupervisor::kill(const Client& client, const std::string& name, int signal,
+                                            std::uint64_t grace) {
+  if (signal < 1 || signal > 64) return InvalidArgument{"/parameters/signal", fmt::format("{}", signal), "1 to 64"};
+  if (grace > kMostGrace)
+    return InvalidArgument{"/parameters/grace", fmt::format("{}", grace), fmt::format("at most {}", kMostGrace)};
   const auto jail = table_.find(client, name);
   if (!jail) return no_jail(name);
   jail->kill(signal, grace, fmt::format("killed by uid {}", client.uid));
   return {};
 }
 
-void JailSupervisor::remove(const Client& client, const std::string& name, bool force, std::function<void(std::optional<Failure>)> done) {
+void JailSupervisor::remove(const Client& client, const std::string& name, bool force,
+                            std::function<void(std::optional<Failure>)> done) {
   const auto jail = table_.find(client, name);
   if (!jail) return done(no_jail(name));
   if (jail->state() == Jail::State::kStuck) return done(Unavailable{"jail", "it has processes that can't be killed"});
   const bool live = jail->state() == Jail::State::kStarting || jail->state() == Jail::State::kRunning;
-  if (live && !force) return done(InvalidArgument{"jail", name, "a jail that has ended, or force"});
+  if (live && !force) return done(InvalidArgument{"/parameters/jail", name, "a jail that has ended, or force"});
   if (live) jail->kill_now(fmt::format("removed by uid {}", client.uid));
   jail->when_over([this, id = jail->id(), done = std::move(done)] {
     table_.erase(id);
@@ -236,12 +261,24 @@ void JailSupervisor::remove(const Client& client, const std::string& name, bool 
   });
 }
 
-Supervisor::Subscription JailSupervisor::subscribe(const Client& client, std::uint64_t after, std::function<void(const Event&)> event) {
+Supervisor::Subscription JailSupervisor::subscribe(const Client& client, std::uint64_t after,
+                                                   std::function<void(const Event&)> event) {
   return events_.subscribe(client.uid, client.admin, after, std::move(event));
 }
 
 void JailSupervisor::pause_output(const std::string& jail, bool paused) {
   if (const auto found = table_.by_id(jail)) found->pause_output(paused);
+}
+
+void JailSupervisor::end(std::function<void()> done) {
+  ending_ = true;
+  // Dropped with the last jail's callback, or at once without any.
+  const std::shared_ptr<void> last(nullptr, [done = std::move(done)](void*) { done(); });
+  for (const auto& jail : table_.visible(Client{.admin = true})) {
+    if (jail->over()) continue;
+    jail->kill_now("the daemon is ending");
+    jail->when_over([last] {});
+  }
 }
 
 void JailSupervisor::disconnected(const Client& client) {
@@ -252,10 +289,11 @@ void JailSupervisor::disconnected(const Client& client) {
 }
 
 std::string JailSupervisor::host_info() {
-  Json info = {{"version", SANDBOXD_VERSION},
-               {"pool", {{"first", deps_.slice_first}, {"numbers", numbers_.size() - 1}, {"in_use", numbers_.in_use()}}},
-               {"launcher", launcher_.connected() && sweeper_.done() ? "connected" : "away"},
-               {"audit", audit_.connected() ? "connected" : "away"}};
+  Json info = {
+      {"version", SANDBOXD_VERSION},
+      {"pool", {{"first", deps_.slice_first}, {"numbers", numbers_.size() - 1}, {"in_use", numbers_.in_use()}}},
+      {"launcher", launcher_.connected() && sweeper_.done() ? "connected" : "away"},
+      {"audit", audit_.connected() ? "connected" : "away"}};
   if (profiles_) {
     const wire::Config& config = profiles_->config;
     info["profile_set"] = hex(profiles_->hash);
@@ -283,6 +321,8 @@ std::string JailSupervisor::profiles(const std::optional<std::string>& name) {
 
 }  // namespace
 
-std::unique_ptr<Supervisor> make_supervisor(sd_event* loop, Deps deps) { return std::make_unique<JailSupervisor>(loop, std::move(deps)); }
+std::unique_ptr<Supervisor> make_supervisor(sd_event* loop, Deps deps) {
+  return std::make_unique<JailSupervisor>(loop, std::move(deps));
+}
 
 }  // namespace sandboxd::jails

@@ -29,12 +29,28 @@ struct Client {
 };
 
 // The typed errors of the protocol, as values (org.sandboxd.*).
-struct Denied { std::string rule{}, allowed{}; };
-struct SetupFailed { std::string step{}; int code = 0; std::string detail{}; };
-struct InvalidArgument { std::string path{}, value{}, expected{}; };
-struct NotFound { std::string what{}, name{}; };
-struct LimitReached { std::string limit{}; std::uint64_t most = 0; std::string scope{}; };
-struct Unavailable { std::string what{}, detail{}; };  // launcher or audit is down, the disk is full: nothing was started
+struct Denied {
+  std::string rule{}, allowed{};
+};
+struct SetupFailed {
+  std::string step{};
+  int code = 0;
+  std::string detail{};
+};
+struct InvalidArgument {
+  std::string path{}, value{}, expected{};
+};
+struct NotFound {
+  std::string what{}, name{};
+};
+struct LimitReached {
+  std::string limit{};
+  std::uint64_t most = 0;
+  std::string scope{};
+};
+struct Unavailable {
+  std::string what{}, detail{};
+};  // launcher or audit is down, the disk is full: nothing was started
 using Failure = std::variant<Denied, SetupFailed, InvalidArgument, NotFound, LimitReached, Unavailable>;
 
 // What happens to an attached run, in this order: started, output*, then report or failure (once, last).
@@ -47,7 +63,7 @@ struct RunObserver {
 
 struct Event {
   std::uint64_t cursor = 0;
-  std::uint64_t time = 0;  // CLOCK_REALTIME, microseconds
+  std::uint64_t time = 0;      // CLOCK_REALTIME, microseconds
   std::string jail{}, kind{};  // kind: starting | started | exited | ended | stuck | denied | failed
   std::string detail{};        // a JSON object
   uid_t uid = 0;
@@ -59,31 +75,41 @@ class Supervisor {
 
   // Starts a jail for `client`; attached to client.connection: disconnected() kills it. Returns the jail's id at once (the
   // observer hears the rest), or why nothing was begun.
-  virtual std::variant<std::string, Failure> run(const Client& client, const protocol::JobSpec& spec, RunObserver observer) = 0;
+  virtual std::variant<std::string, Failure> run(const Client& client, const protocol::JobSpec& spec,
+                                                 RunObserver observer) = 0;
   // What run() would do, nothing started: the plan as a JSON text with the profile's rules applied.
   virtual std::variant<std::string, Failure> explain(const Client& client, const protocol::JobSpec& spec) = 0;
 
-  virtual std::variant<std::vector<protocol::JailInfo>, Failure> list(const Client& client) = 0;  // the client's own; all for an admin
+  virtual std::variant<std::vector<protocol::JailInfo>, Failure> list(
+      const Client& client) = 0;  // the client's own; all for an admin
   // `jail` is an id or a name. In force: read back anew through the launcher.
-  virtual void inspect(const Client& client, const std::string& jail, std::function<void(std::variant<protocol::JailInfo, Failure>)> done) = 0;
+  virtual void inspect(const Client& client, const std::string& jail,
+                       std::function<void(std::variant<protocol::JailInfo, Failure>)> done) = 0;
   // Calls back when the jail has ended (at once when it has).
-  virtual void wait(const Client& client, const std::string& jail, std::function<void(std::variant<protocol::JobReport, Failure>)> done) = 0;
+  virtual void wait(const Client& client, const std::string& jail,
+                    std::function<void(std::variant<protocol::JobReport, Failure>)> done) = 0;
   // The kill ladder: `signal` to the job, `grace` microseconds, then cgroup.kill.
-  virtual std::optional<Failure> kill(const Client& client, const std::string& jail, int signal, std::uint64_t grace) = 0;
+  virtual std::optional<Failure> kill(const Client& client, const std::string& jail, int signal,
+                                      std::uint64_t grace) = 0;
   // Forgets an ended jail's report; kills a live one first when `force`.
-  virtual void remove(const Client& client, const std::string& jail, bool force, std::function<void(std::optional<Failure>)> done) = 0;
+  virtual void remove(const Client& client, const std::string& jail, bool force,
+                      std::function<void(std::optional<Failure>)> done) = 0;
 
   // Events with a cursor > `after`, then live ones until the token is dropped.
   using Subscription = std::shared_ptr<void>;
-  virtual Subscription subscribe(const Client& client, std::uint64_t after, std::function<void(const Event&)> event) = 0;
+  virtual Subscription subscribe(const Client& client, std::uint64_t after,
+                                 std::function<void(const Event&)> event) = 0;
 
   // Back-pressure of a run with Stdio::kRelay: while paused no output is read, so that the job waits in write(2). A chunk that
   // was being handed over still comes; none is larger than 64 KiB.
   virtual void pause_output(const std::string& /*jail*/, bool /*paused*/) {}
 
-  virtual void disconnected(const Client& client) = 0;  // ends its attached runs
-  virtual std::string host_info() = 0;                  // JSON for org.sandboxd.Host.Info
-  virtual std::string host_features() = 0;              // JSON for org.sandboxd.Host.Features
+  // The daemon is ending: nothing starts any more, every jail is killed. Calls back when all are gone, their reports given.
+  virtual void end(std::function<void()> done) { done(); }
+
+  virtual void disconnected(const Client& client) = 0;                       // ends its attached runs
+  virtual std::string host_info() = 0;                                       // JSON for org.sandboxd.Host.Info
+  virtual std::string host_features() = 0;                                   // JSON for org.sandboxd.Host.Features
   virtual std::string profiles(const std::optional<std::string>& name) = 0;  // JSON list of the loaded profiles
 };
 

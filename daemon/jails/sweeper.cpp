@@ -14,7 +14,8 @@ constexpr std::uint64_t kListAgain = 1'000'000;
 }  // namespace
 
 void Sweeper::start() {
-  launcher_.request(wire::LauncherMessage::kList, wire::NumberRequest{}, [this](Result<wire::Message> answer) { on_list(answer); });
+  launcher_.request(wire::LauncherMessage::kList, wire::NumberRequest{},
+                    [this](Result<wire::Message> answer) { on_list(answer); });
 }
 
 void Sweeper::on_list(const Result<wire::Message>& answer) {
@@ -39,7 +40,12 @@ void Sweeper::end(std::uint32_t number) {
   callbacks_.taken(number);
   spdlog::warn("number {}: a jail of an earlier life is ended", number);
   launcher_.request(wire::LauncherMessage::kKill, wire::NumberRequest{number}, {});
-  wire::AuditRecord record{"jail.exit", wire::AuditPhase::kResult, "unknown", "", "", 0,
+  wire::AuditRecord record{"jail.exit",
+                           wire::AuditPhase::kResult,
+                           "unknown",
+                           "",
+                           "",
+                           0,
                            fmt::format(R"({{"number":{},"detail":"ended with the daemon"}})", number)};
   audit_.append(std::move(record), [this, number](const Result<std::uint64_t>& index) {
     if (!index.ok()) spdlog::error("number {}: {}", number, index.error().message());

@@ -85,17 +85,20 @@ std::shared_ptr<Jail> Table::find(const Client& client, const std::string& id_or
 bool Table::name_in_use(uid_t uid, const std::string& name) const {
   const auto found = by_user_.find(uid);
   if (found == by_user_.end()) return false;
-  return std::ranges::any_of(found->second, [&](const auto& entry) { return !entry.second->over() && entry.second->name() == name; });
+  return std::ranges::any_of(found->second,
+                             [&](const auto& entry) { return !entry.second->over() && entry.second->name() == name; });
 }
 
 bool Table::has_number(std::uint32_t number) const {
-  return std::ranges::any_of(by_id_, [&](const auto& entry) { return !entry.second->over() && entry.second->number() == number; });
+  return std::ranges::any_of(
+      by_id_, [&](const auto& entry) { return !entry.second->over() && entry.second->number() == number; });
 }
 
 std::size_t Table::alive(uid_t uid) const {
   const auto found = by_user_.find(uid);
   if (found == by_user_.end()) return 0;
-  return static_cast<std::size_t>(std::ranges::count_if(found->second, [](const auto& entry) { return !entry.second->over(); }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(found->second, [](const auto& entry) { return !entry.second->over(); }));
 }
 
 std::vector<std::shared_ptr<Jail>> Table::visible(const Client& client) const {

@@ -12,7 +12,7 @@
 
 namespace sandboxd::jails {
 
-inline constexpr std::size_t kEndedKept = 64;              // for each user
+inline constexpr std::size_t kEndedKept = 64;  // for each user
 inline constexpr std::uint64_t kEndedKeptUsec = 3'600'000'000;
 
 // Who may see a jail: its user, and whoever came by admin.sock.
@@ -21,8 +21,8 @@ inline constexpr std::uint64_t kEndedKeptUsec = 3'600'000'000;
 class Numbers {
  public:
   explicit Numbers(std::uint32_t count) : taken_(count, false) {}  // 0 is never given out
-  [[nodiscard]] std::uint32_t take();  // 0: none is free
-  bool mark(std::uint32_t number);     // false: out of range, or taken already
+  [[nodiscard]] std::uint32_t take();                              // 0: none is free
+  bool mark(std::uint32_t number);                                 // false: out of range, or taken already
   void free(std::uint32_t number);
   [[nodiscard]] std::size_t in_use() const { return in_use_; }
   [[nodiscard]] std::size_t size() const { return taken_.size(); }

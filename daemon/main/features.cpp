@@ -71,9 +71,11 @@ constexpr std::array kFeatures = {
     Feature{"mount_setattr", [] { return has_call(SYS_mount_setattr); }, "no jail can be started"},
     Feature{"landlock_truncate", [] { return landlock_at_least(3); }, "truncate(2) is held by mounts and modes alone"},
     Feature{"landlock_tcp", [] { return landlock_at_least(4); }, "TCP is held by the network namespace alone"},
-    Feature{"landlock_scopes", [] { return landlock_at_least(6); }, "with the host's network, socket(AF_UNIX) is refused"},
+    Feature{"landlock_scopes", [] { return landlock_at_least(6); },
+            "with the host's network, socket(AF_UNIX) is refused"},
     Feature{"peer_pidfd", has_peer_pidfd, "a client's process is known by its pid only"},
-    Feature{"cgroup_controllers", has_controllers, "memory and process counts are held by resource limits, not by the cgroup"},
+    Feature{"cgroup_controllers", has_controllers,
+            "memory and process counts are held by resource limits, not by the cgroup"},
 };
 
 }  // namespace
@@ -82,9 +84,11 @@ std::string probe_features() {
   utsname name{};
   ::uname(&name);
   nlohmann::json list = nlohmann::json::array();
-  for (const Feature& feature : kFeatures) list.push_back({{"name", feature.name}, {"have", feature.have()}, {"without", feature.without}});
+  for (const Feature& feature : kFeatures)
+    list.push_back({{"name", feature.name}, {"have", feature.have()}, {"without", feature.without}});
   const auto abi = landlock::abi();
-  const nlohmann::json value = {{"kernel", name.release}, {"machine", name.machine}, {"landlock_abi", abi.ok() ? *abi : 0}, {"features", list}};
+  const nlohmann::json value = {
+      {"kernel", name.release}, {"machine", name.machine}, {"landlock_abi", abi.ok() ? *abi : 0}, {"features", list}};
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

@@ -37,7 +37,8 @@ constexpr std::array kSockets = {
     SocketRow{"broker-claim", SOCK_SEQPACKET, 0600, Owner::kRoot, "launch children take them out"},
     SocketRow{"launcher", SOCK_SEQPACKET, 0600, Owner::kSandboxd, "plans"},
     SocketRow{"audit", SOCK_SEQPACKET, 0600, Owner::kSandboxd, "sandboxd's records"},
-    SocketRow{"audit-launcher", SOCK_SEQPACKET, 0600, Owner::kRoot, "the launcher's records; the socket says whose they are"},
+    SocketRow{"audit-launcher", SOCK_SEQPACKET, 0600, Owner::kRoot,
+              "the launcher's records; the socket says whose they are"},
 };
 constexpr int kBacklog = 1024;
 
@@ -53,13 +54,15 @@ Result<UniqueFd> open_directory(int parent, const std::string& path) {
 
 // A directory of root's own; the lock keeps a second daemon out.
 Result<UniqueFd> make_root_directory(const std::string& path) {
-  if (!is_canonical_path(path)) return sys_error_code(EINVAL, "directory {} is not a canonical absolute path", quoted(path));
+  if (!is_canonical_path(path))
+    return sys_error_code(EINVAL, "directory {} is not a canonical absolute path", quoted(path));
   if (::mkdir(path.c_str(), 0755) < 0 && errno != EEXIST) return sys_error("mkdir {}", quoted(path));
   TRY_ASSIGN(UniqueFd directory, open_directory(AT_FDCWD, path));
   TRY(check_root_owned(directory.get(), path));
   if (::fchmod(directory.get(), 0755) < 0) return sys_error("chmod {}", quoted(path));
   if (::flock(directory.get(), LOCK_EX | LOCK_NB) < 0) {
-    return errno == EWOULDBLOCK ? make_error("another sandboxd uses {}", quoted(path)) : sys_error("lock {}", quoted(path));
+    return errno == EWOULDBLOCK ? make_error("another sandboxd uses {}", quoted(path))
+                                : sys_error("lock {}", quoted(path));
   }
   return directory;
 }
@@ -102,10 +105,12 @@ Status make_audit_directory(int state, uid_t owner) {
   struct stat info {};
   if (::fstat(directory.get(), &info) < 0) return sys_error("fstat 'audit'");
   if (info.st_uid == owner) return {};
-  if (info.st_uid != 0 && !is_pool_id(info.st_uid)) return sys_error_code(EPERM, "the audit log's directory belongs to uid {}", info.st_uid);
+  if (info.st_uid != 0 && !is_pool_id(info.st_uid))
+    return sys_error_code(EPERM, "the audit log's directory belongs to uid {}", info.st_uid);
   TRY_ASSIGN(UniqueFd walk, open_directory(state, "audit"));
   TRY(take_over_log(std::move(walk), owner, 0));
-  if (::fchown(directory.get(), owner, owner) < 0 || ::fchmod(directory.get(), 0700) < 0) return sys_error("chown 'audit'");
+  if (::fchown(directory.get(), owner, owner) < 0 || ::fchmod(directory.get(), 0700) < 0)
+    return sys_error("chown 'audit'");
   return {};
 }
 

@@ -63,21 +63,25 @@ Result<Slice> lock_free_slice(const std::string& path) {
 }
 
 Result<Slice> lock_slice(std::uint32_t first, std::uint32_t count, const std::string& path) {
-  if (!is_pool_id(first) || count == 0 || count > kPoolLast - first + 1) return sys_error_code(EINVAL, "ids {} and {} more are not of the pool", first, count);
+  if (!is_pool_id(first) || count == 0 || count > kPoolLast - first + 1)
+    return sys_error_code(EINVAL, "ids {} and {} more are not of the pool", first, count);
   TRY_ASSIGN(UniqueFd lock, open_lock(path));
   TRY_ASSIGN(const bool ours, try_lock(lock.get(), first, count));
-  if (!ours) return sys_error_code(EAGAIN, "id_pool: another daemon holds ids between {} and {}", first, first + count - 1);
+  if (!ours)
+    return sys_error_code(EAGAIN, "id_pool: another daemon holds ids between {} and {}", first, first + count - 1);
   return Slice{std::move(lock), first, count};
 }
 
-Status check_accounts(std::string_view text, std::string_view file, std::initializer_list<std::size_t> fields, std::uint32_t first, std::uint32_t last) {
+Status check_accounts(std::string_view text, std::string_view file, std::initializer_list<std::size_t> fields,
+                      std::uint32_t first, std::uint32_t last) {
   for (const std::string_view line : split(text, '\n')) {
     const auto parts = split(line, ':');
     for (const std::size_t field : fields) {
       if (field >= parts.size()) continue;
       const auto id = parse_uint(parts[field], UINT32_MAX);
       if (id && *id >= first && *id <= last) {
-        return sys_error_code(EEXIST, "the id pool's {} belongs to {} in {}: set 'id_pool' in the configuration", *id, quoted(parts[0]), quoted(file));
+        return sys_error_code(EEXIST, "the id pool's {} belongs to {} in {}: set 'id_pool' in the configuration", *id,
+                              quoted(parts[0]), quoted(file));
       }
     }
   }
@@ -92,7 +96,8 @@ Status check_ranges(std::string_view text, std::string_view file, std::uint32_t 
     const auto count = parse_uint(parts[2], UINT32_MAX);
     if (!start || !count || *count == 0) continue;
     if (*start <= last && *start + *count - 1 >= first) {
-      return sys_error_code(EEXIST, "ids of the pool are delegated to {} in {}: set 'id_pool' in the configuration", quoted(parts[0]), quoted(file));
+      return sys_error_code(EEXIST, "ids of the pool are delegated to {} in {}: set 'id_pool' in the configuration",
+                            quoted(parts[0]), quoted(file));
     }
   }
   return {};

@@ -26,7 +26,8 @@ Result<Slice> lock_slice(std::uint32_t first, std::uint32_t count, const std::st
 
 // EEXIST names the line of `text` that uses an id between `first` and `last`. passwd(5) and group(5): the ids in these fields,
 // counted from 0; subuid(5): field 1 with the count in field 2.
-Status check_accounts(std::string_view text, std::string_view file, std::initializer_list<std::size_t> fields, std::uint32_t first, std::uint32_t last);
+Status check_accounts(std::string_view text, std::string_view file, std::initializer_list<std::size_t> fields,
+                      std::uint32_t first, std::uint32_t last);
 Status check_ranges(std::string_view text, std::string_view file, std::uint32_t first, std::uint32_t last);
 // /etc/passwd, group, subuid and subgid of this host; a file that is not there has no ids.
 Status check_pool_is_ours(const Slice& slice);

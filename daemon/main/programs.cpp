@@ -45,9 +45,11 @@ Status limit_launcher() {
     if (std::ranges::find(kLauncherBounding, capability, &Kept::capability) != kLauncherBounding.end()) continue;
     const int known = ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
     if (known < 0) break;  // past the kernel's last one
-    if (known == 1 && ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0) return sys_error("prctl PR_CAPBSET_DROP {}", capability);
+    if (known == 1 && ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
+      return sys_error("prctl PR_CAPBSET_DROP {}", capability);
   }
-  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) return sys_error("prctl PR_CAP_AMBIENT_CLEAR_ALL");
+  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+    return sys_error("prctl PR_CAP_AMBIENT_CLEAR_ALL");
   if (::setgroups(0, nullptr) < 0) return sys_error("setgroups");
   if (::setresgid(0, 0, 0) < 0) return sys_error("setresgid 0");
   return set_no_new_privs();
@@ -76,7 +78,8 @@ Status set_environment(const Settings& settings, int ready) {
   for (const auto& [name, value] : variables) {
     if (::setenv(name, value.c_str(), 1) < 0) return sys_error("setenv {}", name);
   }
-  if (ready >= 0 && ::setenv("SANDBOXD_READY_FD", fmt::format("{}", ready).c_str(), 1) < 0) return sys_error("setenv SANDBOXD_READY_FD");
+  if (ready >= 0 && ::setenv("SANDBOXD_READY_FD", fmt::format("{}", ready).c_str(), 1) < 0)
+    return sys_error("setenv SANDBOXD_READY_FD");
   return {};
 }
 
@@ -109,7 +112,8 @@ Status exec(const Program& program, int file, int above) {
   return sys_error("execveat {}", program.name);
 }
 
-Status become(const Program& program, const Settings& settings, const Places& places, int ready, int file, pid_t parent) {
+Status become(const Program& program, const Settings& settings, const Places& places, int ready, int file,
+              pid_t parent) {
   TRY(redirect());
   if (::setsid() < 0) return sys_error("setsid");
   ::umask(022);
@@ -130,7 +134,8 @@ Status become(const Program& program, const Settings& settings, const Places& pl
     TRY(become_unprivileged(id, id));
   }
   // After the ids, which clear it. The launcher ends its jails first.
-  if (::prctl(PR_SET_PDEATHSIG, program.root ? SIGTERM : SIGKILL, 0, 0, 0) < 0) return sys_error("prctl PR_SET_PDEATHSIG");
+  if (::prctl(PR_SET_PDEATHSIG, program.root ? SIGTERM : SIGKILL, 0, 0, 0) < 0)
+    return sys_error("prctl PR_SET_PDEATHSIG");
   if (::getppid() != parent) return make_error("the parent has gone");
   sigset_t none;
   ::sigemptyset(&none);
@@ -143,7 +148,8 @@ Result<std::string> folder_of(const std::string& directory, std::string_view nam
     struct stat info {};
     if (::lstat((folder + "/" + std::string(name)).c_str(), &info) == 0) return folder;
   }
-  return sys_error_code(ENOENT, "program {} is neither in {} nor in ../libexec/sandboxd", quoted(name), quoted(directory));
+  return sys_error_code(ENOENT, "program {} is neither in {} nor in ../libexec/sandboxd", quoted(name),
+                        quoted(directory));
 }
 
 }  // namespace

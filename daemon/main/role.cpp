@@ -55,7 +55,6 @@ class Role {
   Status serve(const wire::Config& config);
   void tell_ready();
   void end();
-  void end_jails();
   Status add_signal(int number);
 
   std::unique_ptr<sd_event, UnrefLoop> loop_;
@@ -63,7 +62,6 @@ class Role {
   std::unique_ptr<jails::Supervisor> supervisor_;
   std::unique_ptr<api::Server> server_;
   jails::Timer end_timer_;
-  std::size_t ending_ = 0;
   bool ended_ = false;
 };
 
@@ -129,7 +127,8 @@ Status Role::serve(const wire::Config& config) {
   limits.connections = config.user_connections;
   limits.calls_per_second = config.user_calls_per_second;
   limits.pending_bytes = config.user_pending_bytes;
-  TRY_ASSIGN(server_, api::Server::create(loop_.get(), std::move(public_listen_), std::move(admin_listen_), *supervisor_, limits));
+  TRY_ASSIGN(server_, api::Server::create(loop_.get(), std::move(public_listen_), std::move(admin_listen_),
+                                          *supervisor_, limits));
   tell_ready();
   return {};
 }
@@ -146,27 +145,12 @@ void Role::end() {
   spdlog::info("ending: the jails first");
   sd_notify(0, "STOPPING=1");
   const Status armed = end_timer_.arm(loop_.get(), kEndWithin, [this] {
-    spdlog::error("{} jails did not end", ending_);
+    spdlog::error("not every jail ended in time");
     sd_event_exit(loop_.get(), 0);
   });
   if (!armed.ok()) spdlog::error("{}", armed.error().message());
-  // No client is heard any more, which also ends their attached runs.
-  server_.reset();
-  end_jails();
-}
-
-void Role::end_jails() {
-  const jails::Client everyone{0, 0, 0, {}, true, 0};
-  auto list = supervisor_->list(everyone);
-  const auto* infos = std::get_if<std::vector<protocol::JailInfo>>(&list);
-  ending_ = 1;
-  for (const protocol::JailInfo& info : infos == nullptr ? std::vector<protocol::JailInfo>() : *infos) {
-    ++ending_;
-    supervisor_->remove(everyone, info.jail, true, [this](const std::optional<jails::Failure>&) {
-      if (--ending_ == 0) sd_event_exit(loop_.get(), 0);
-    });
-  }
-  if (--ending_ == 0) sd_event_exit(loop_.get(), 0);
+  // Clients hear how their jails ended; what they ask for now is refused.
+  supervisor_->end([this] { sd_event_exit(loop_.get(), 0); });
 }
 
 Status Role::run() {

@@ -201,7 +201,8 @@ Status Parent::reap() {
 Status Parent::on_death(Child& child, int status) {
   child.process.release();
   child.process = UniquePid();
-  const std::string how = WIFSIGNALED(status) ? fmt::format("was ended by signal {}", WTERMSIG(status)) : fmt::format("exited with {}", WEXITSTATUS(status));
+  const std::string how = WIFSIGNALED(status) ? fmt::format("was ended by signal {}", WTERMSIG(status))
+                                              : fmt::format("exited with {}", WEXITSTATUS(status));
   if (ending_) return {};
   if (!is_ready_) return make_error("{} {} before the daemon was ready", child.program->name, how);
   if (monotonic_usec() - child.started > kLivedLong) child.backoff = kFirstBackoff;
@@ -254,7 +255,8 @@ Status Parent::run() {
 Result<Slice> take_slice(const Settings& settings) {
   TRY_ASSIGN(Slice slice, lock_free_slice());
   TRY_ASSIGN(const std::string profilec, path_of_program(settings.own_directory, "sandboxd-profilec"));
-  const wire::ProfilecRun run{profilec, settings.config, settings.prefix, own_id(slice.first, OwnId::kProfilec), monotonic_usec() + wire::kProfilecTimeUsec};
+  const wire::ProfilecRun run{profilec, settings.config, settings.prefix, own_id(slice.first, OwnId::kProfilec),
+                              monotonic_usec() + wire::kProfilecTimeUsec};
   TRY_ASSIGN(const wire::LoadedProfiles loaded, wire::run_profilec(run));
   const wire::Config& config = loaded.set.config;
   if (config.id_pool_first != 0 && (config.id_pool_first != slice.first || config.id_pool_count != slice.count)) {
@@ -268,9 +270,11 @@ Result<Slice> take_slice(const Settings& settings) {
 Status check_start(const StandaloneOptions& options) {
   if (::geteuid() != 0 || ::getuid() != 0) return sys_error_code(EPERM, "--standalone must be started as root");
   for (const std::string* path : {&options.runtime_dir, &options.state_dir}) {
-    if (!is_canonical_path(*path) || *path == "/") return sys_error_code(EINVAL, "directory {} is not a canonical absolute path", quoted(*path));
+    if (!is_canonical_path(*path) || *path == "/")
+      return sys_error_code(EINVAL, "directory {} is not a canonical absolute path", quoted(*path));
   }
-  if (!options.config.empty() && !is_canonical_path(options.config)) return sys_error_code(EINVAL, "configuration {} is not a canonical absolute path", quoted(options.config));
+  if (!options.config.empty() && !is_canonical_path(options.config))
+    return sys_error_code(EINVAL, "configuration {} is not a canonical absolute path", quoted(options.config));
   return {};
 }
 

@@ -23,7 +23,9 @@ Json texts_json(const std::vector<std::string>& texts) {
   return list;
 }
 
-std::string name_of(auto value, std::initializer_list<const char*> names) { return *(names.begin() + static_cast<std::size_t>(value)); }
+std::string name_of(auto value, std::initializer_list<const char*> names) {
+  return *(names.begin() + static_cast<std::size_t>(value));
+}
 
 Json names_of(std::uint32_t mask, std::initializer_list<const char*> names) {
   Json list = Json::array();
@@ -35,14 +37,15 @@ Json names_of(std::uint32_t mask, std::initializer_list<const char*> names) {
 }
 
 Json limits_json(const wire::Limits& limits) {
-  return {{"wall_time", limits.wall_time},     {"nofile", limits.nofile},           {"file_size_max", limits.file_size_max},
-          {"pids_max", limits.pids_max},       {"scratch_max", limits.scratch_max}, {"inodes_max", limits.inodes_max}};
+  return {{"wall_time", limits.wall_time}, {"nofile", limits.nofile},           {"file_size_max", limits.file_size_max},
+          {"pids_max", limits.pids_max},   {"scratch_max", limits.scratch_max}, {"inodes_max", limits.inodes_max}};
 }
 
 Json tmpfs_json(const std::vector<wire::Tmpfs>& mounts) {
   Json list = Json::array();
   for (const wire::Tmpfs& tmpfs : mounts) {
-    list.push_back({{"path", text_json(tmpfs.path)}, {"size", tmpfs.size}, {"inodes", tmpfs.inodes}, {"mode", tmpfs.mode}});
+    list.push_back(
+        {{"path", text_json(tmpfs.path)}, {"size", tmpfs.size}, {"inodes", tmpfs.inodes}, {"mode", tmpfs.mode}});
   }
   return list;
 }
@@ -63,7 +66,10 @@ Json allowed_json(const wire::Profile& profile) {
 Json binds_json(const wire::JailPlan& plan) {
   Json list = Json::array();
   for (const wire::Bind& bind : plan.binds) {
-    list.push_back({{"fd", bind.fd}, {"target", text_json(bind.target)}, {"access", name_of(bind.access, {"ro", "rw"})}, {"workspace", bind.workspace}});
+    list.push_back({{"fd", bind.fd},
+                    {"target", text_json(bind.target)},
+                    {"access", name_of(bind.access, {"ro", "rw"})},
+                    {"workspace", bind.workspace}});
   }
   return list;
 }
@@ -82,22 +88,24 @@ std::string dump(const Json& value) { return value.dump(-1, ' ', false, Json::er
 }  // namespace
 
 std::string explain(const wire::JailPlan& plan, const wire::Profile& profile) {
-  Json value = {{"profile", plan.profile},
-                {"profile_hash", hex(plan.profile_hash)},
-                {"filter", profile.filter_name},
-                {"user", {{"uid", plan.inside_uid}, {"gid", plan.inside_gid}, {"name", plan.user_name}, {"home", text_json(plan.home)}}},
-                {"root", name_of(plan.root, {"usr", "directory", "host"})},
-                {"proc", name_of(plan.proc, {"full", "pid"})},
-                {"network", name_of(plan.network, {"none", "host"})},
-                {"unix_sockets", name_of(plan.unix_sockets, {"none", "any"})},
-                {"etc", texts_json(profile.etc)},
-                {"binds", binds_json(plan)},
-                {"tmpfs", tmpfs_json(plan.tmpfs)},
-                {"dirs", texts_json(plan.dirs)},
-                {"hostname", plan.hostname},
-                {"limits", limits_json(plan.limits)},
-                {"job", job_json(plan.job)},
-                {"allowed", allowed_json(profile)}};
+  Json value = {
+      {"profile", plan.profile},
+      {"profile_hash", hex(plan.profile_hash)},
+      {"filter", profile.filter_name},
+      {"user",
+       {{"uid", plan.inside_uid}, {"gid", plan.inside_gid}, {"name", plan.user_name}, {"home", text_json(plan.home)}}},
+      {"root", name_of(plan.root, {"usr", "directory", "host"})},
+      {"proc", name_of(plan.proc, {"full", "pid"})},
+      {"network", name_of(plan.network, {"none", "host"})},
+      {"unix_sockets", name_of(plan.unix_sockets, {"none", "any"})},
+      {"etc", texts_json(profile.etc)},
+      {"binds", binds_json(plan)},
+      {"tmpfs", tmpfs_json(plan.tmpfs)},
+      {"dirs", texts_json(plan.dirs)},
+      {"hostname", plan.hostname},
+      {"limits", limits_json(plan.limits)},
+      {"job", job_json(plan.job)},
+      {"allowed", allowed_json(profile)}};
   if (plan.root == wire::RootKind::kDirectory) value["root_fd"] = plan.root_fd;
   return dump(value);
 }

@@ -24,39 +24,49 @@ struct RulePath {
   std::string_view rule, path;
 };
 constexpr std::array kPaths = {
-    RulePath{"argv", "spec.argv"},         RulePath{"env", "spec.env"},           RulePath{"hostname", "spec.hostname"},
-    RulePath{"workdir", "spec.workdir"},   RulePath{"descriptors", "spec.token"}, RulePath{"target", "spec.binds"},
-    RulePath{"duplicate", "spec.binds"},   RulePath{"nesting", "spec.binds"},     RulePath{"dirs", "spec.dirs"},
-    RulePath{"counts", "spec"},            RulePath{"limits", "spec"},            RulePath{"stdio", "spec.stdio"},
+    RulePath{"argv", "/parameters/spec/argv"},
+    RulePath{"env", "/parameters/spec/env"},
+    RulePath{"hostname", "/parameters/spec/hostname"},
+    RulePath{"workdir", "/parameters/spec/workdir"},
+    RulePath{"descriptors", "/parameters/spec/token"},
+    RulePath{"target", "/parameters/spec/binds"},
+    RulePath{"duplicate", "/parameters/spec/binds"},
+    RulePath{"nesting", "/parameters/spec/binds"},
+    RulePath{"dirs", "/parameters/spec/dirs"},
+    RulePath{"counts", "/parameters/spec"},
+    RulePath{"limits", "/parameters/spec"},
+    RulePath{"stdio", "/parameters/spec/stdio"},
 };
 
 Outcome refusal_of(wire::Breach breach) {
   if (!breach.malformed) return Denied{std::move(breach.rule), std::move(breach.allowed)};
   const auto* row = std::ranges::find(kPaths, breach.rule, &RulePath::rule);
-  std::string path = row == kPaths.end() ? "spec" : std::string(row->path);
+  std::string path = row == kPaths.end() ? "/parameters/spec" : std::string(row->path);
   return InvalidArgument{std::move(path), std::move(breach.value), std::move(breach.allowed)};
 }
 
 // What a plan can't show any more.
 std::optional<InvalidArgument> check_spec(const JobSpec& spec) {
-  if (spec.wall_time && *spec.wall_time == 0) return InvalidArgument{"spec.wall_time", "0", "more than 0"};
+  if (spec.wall_time && *spec.wall_time == 0) return InvalidArgument{"/parameters/spec/wall_time", "0", "more than 0"};
   if (spec.stdin_data && spec.stdio != protocol::Stdio::kRelay) {
-    return InvalidArgument{"spec.stdin_data", "present", "nothing, unless stdio is relay"};
+    return InvalidArgument{"/parameters/spec/stdin_data", "present", "nothing, unless stdio is relay"};
   }
   if ((spec.root == protocol::Root::kDirectory) != spec.root_fd.has_value()) {
-    return InvalidArgument{"spec.root_fd", spec.root_fd ? "present" : "missing", "the descriptor's index if, and only if, root is directory"};
+    return InvalidArgument{"/parameters/spec/root_fd", spec.root_fd ? "present" : "missing",
+                           "the descriptor's index if, and only if, root is directory"};
   }
   for (const protocol::Tmpfs& tmpfs : spec.tmpfs) {
-    if (tmpfs.size && *tmpfs.size == 0) return InvalidArgument{"spec.tmpfs", "size 0", "more than 0"};
+    if (tmpfs.size && *tmpfs.size == 0) return InvalidArgument{"/parameters/spec/tmpfs", "size 0", "more than 0"};
   }
   for (const auto& [name, value] : spec.env) {
-    if (name.find('=') != std::string::npos) return InvalidArgument{"spec.env", name, "a name without '='"};
+    if (name.find('=') != std::string::npos) return InvalidArgument{"/parameters/spec/env", name, "a name without '='"};
   }
   return {};
 }
 
 wire::Bind bind_of(const protocol::Bind& bind, bool workspace) {
-  return {bind.fd, bind.target, bind.access == protocol::Access::kRw ? wire::Access::kRw : wire::Access::kRo, workspace};
+  return {bind.fd, bind.target, bind.access == protocol::Access::kRw ? wire::Access::kRw : wire::Access::kRo,
+          workspace};
 }
 
 void put_binds(const JobSpec& spec, wire::JailPlan& plan) {

@@ -27,6 +27,7 @@ struct Denied {
   std::string rule{}, allowed{};
   bool operator==(const Denied&) const = default;
 };
+// `path`: a JSON pointer (RFC 6901) into the call.
 struct InvalidArgument {
   std::string path{}, value{}, expected{};
   bool operator==(const InvalidArgument&) const = default;

@@ -40,12 +40,13 @@ constexpr std::array<std::string_view, 8> kFoundations = {"/usr", "/etc",   "/bi
 
 bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
 
-bool has_bit(std::uint32_t mask, auto value) { return static_cast<std::uint32_t>(value) < 32 && (mask & bit(value)) != 0; }
+bool has_bit(std::uint32_t mask, auto value) {
+  return static_cast<std::uint32_t>(value) < 32 && (mask & bit(value)) != 0;
+}
 
 bool is_record_id(std::string_view text) {
-  return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  });
+  return !text.empty() && text.size() <= 64 &&
+         std::ranges::all_of(text, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
 }
 
 std::string names_of(std::uint32_t mask, std::initializer_list<std::string_view> names) {
@@ -99,7 +100,8 @@ std::optional<Found> check_record_ids(const JailPlan& plan, const Profile&) {
 
 std::optional<Found> check_ids(const JailPlan& plan, const Profile&) {
   for (const std::uint32_t id : {plan.inside_uid, plan.inside_gid}) {
-    if (id == kNoId || is_pool_id(id)) return Found{fmt::format("id {}", id), "ids outside the pool, and not 4294967295"};
+    if (id == kNoId || is_pool_id(id))
+      return Found{fmt::format("id {}", id), "ids outside the pool, and not 4294967295"};
   }
   return {};
 }
@@ -116,7 +118,8 @@ std::optional<Found> check_user_name(const JailPlan& plan, const Profile&) {
 
 std::optional<Found> check_home(const JailPlan& plan, const Profile&) {
   // A ':' or a newline would add a field or a line to the synthetic passwd.
-  const bool clean = std::ranges::none_of(plan.home, [](char c) { return c == ':' || static_cast<unsigned char>(c) < 0x20; });
+  const bool clean =
+      std::ranges::none_of(plan.home, [](char c) { return c == ':' || static_cast<unsigned char>(c) < 0x20; });
   if (clean && is_canonical_path(plan.home)) return {};
   return Found{quoted(plan.home), "a canonical absolute path without ':' and control characters"};
 }
@@ -171,7 +174,8 @@ std::optional<Found> check_descriptors(const JailPlan& plan, const Profile&) {
   std::vector<std::uint32_t> cited;
   for (const Bind& bind : plan.binds) cited.push_back(bind.fd);
   if (plan.root == RootKind::kDirectory) cited.push_back(plan.root_fd);
-  if (plan.job.stdio == StdioMode::kInherit) cited.insert(cited.end(), plan.job.stdio_fds.begin(), plan.job.stdio_fds.end());
+  if (plan.job.stdio == StdioMode::kInherit)
+    cited.insert(cited.end(), plan.job.stdio_fds.begin(), plan.job.stdio_fds.end());
   if (!plan.has_token && !cited.empty()) return Found{"a descriptor without a token", "a token that the broker holds"};
   for (const std::uint32_t fd : cited) {
     if (fd >= kBrokerMaxFds) return Found{fmt::format("descriptor {}", fd), fmt::format("0 to {}", kBrokerMaxFds - 1)};
@@ -223,12 +227,12 @@ std::optional<Found> check_duplicates(const JailPlan& plan, const Profile&) {
 }
 
 // A later mount above an earlier one hides it: a read-only bind below a writable one would silently be writable.
-template <class Items, class Path>
-std::optional<Found> check_order(const Items& items, Path path) {
+template <class Items, class Path> std::optional<Found> check_order(const Items& items, Path path) {
   for (std::size_t later = 1; later < items.size(); ++later) {
     for (std::size_t earlier = 0; earlier < later; ++earlier) {
       if (!is_beneath(items[earlier].*path, items[later].*path)) continue;
-      return Found{quoted(items[earlier].*path), fmt::format("a place after {} in the plan", quoted(items[later].*path))};
+      return Found{quoted(items[earlier].*path),
+                   fmt::format("a place after {} in the plan", quoted(items[later].*path))};
     }
   }
   return {};
@@ -257,7 +261,8 @@ std::optional<Found> check_nesting(const JailPlan& plan, const Profile&) {
 std::optional<Found> check_dirs(const JailPlan& plan, const Profile&) {
   for (const std::string& dir : plan.dirs) {
     if (std::ranges::any_of(plan.tmpfs, [&](const Tmpfs& tmpfs) { return is_beneath(dir, tmpfs.path); })) continue;
-    if (plan.root != RootKind::kUsr) return Found{quoted(dir), "a path below a tmpfs, since the root is not a synthetic one"};
+    if (plan.root != RootKind::kUsr)
+      return Found{quoted(dir), "a path below a tmpfs, since the root is not a synthetic one"};
     if (std::ranges::any_of(kFoundations, [&](std::string_view top) { return is_beneath(dir, top); })) {
       return Found{quoted(dir), "a path outside the host's directories"};
     }
@@ -266,11 +271,14 @@ std::optional<Found> check_dirs(const JailPlan& plan, const Profile&) {
 }
 
 std::optional<Found> check_counts(const JailPlan& plan, const Profile&) {
-  if (plan.binds.size() > kBrokerMaxFds) return Found{fmt::format("{} binds", plan.binds.size()), fmt::format("{}", kBrokerMaxFds)};
-  if (plan.tmpfs.size() > kMaxTmpfs) return Found{fmt::format("{} tmpfs", plan.tmpfs.size()), fmt::format("{}", kMaxTmpfs)};
+  if (plan.binds.size() > kBrokerMaxFds)
+    return Found{fmt::format("{} binds", plan.binds.size()), fmt::format("{}", kBrokerMaxFds)};
+  if (plan.tmpfs.size() > kMaxTmpfs)
+    return Found{fmt::format("{} tmpfs", plan.tmpfs.size()), fmt::format("{}", kMaxTmpfs)};
   if (plan.dirs.size() > kMaxDirs) return Found{fmt::format("{} dirs", plan.dirs.size()), fmt::format("{}", kMaxDirs)};
   if (plan.job.argv.size() > kMaxArguments || plan.job.env.size() > kMaxArguments) {
-    return Found{fmt::format("{} arguments, {} variables", plan.job.argv.size(), plan.job.env.size()), fmt::format("{}", kMaxArguments)};
+    return Found{fmt::format("{} arguments, {} variables", plan.job.argv.size(), plan.job.env.size()),
+                 fmt::format("{}", kMaxArguments)};
   }
   return {};
 }
@@ -278,8 +286,10 @@ std::optional<Found> check_counts(const JailPlan& plan, const Profile&) {
 // ---- scratch
 
 std::optional<Found> check_tmpfs_caps(const Tmpfs& tmpfs, const Tmpfs* own) {
-  if (tmpfs.size == 0 || tmpfs.inodes == 0) return Found{quoted(tmpfs.path) + " without a cap", "a size and a number of inodes"};
-  if ((tmpfs.mode & ~01777U) != 0) return Found{fmt::format("mode {:04o}", tmpfs.mode), "permission bits and the sticky bit"};
+  if (tmpfs.size == 0 || tmpfs.inodes == 0)
+    return Found{quoted(tmpfs.path) + " without a cap", "a size and a number of inodes"};
+  if ((tmpfs.mode & ~01777U) != 0)
+    return Found{fmt::format("mode {:04o}", tmpfs.mode), "permission bits and the sticky bit"};
   if (own == nullptr) return {};
   if (own->size != 0 && tmpfs.size > own->size) {
     return Found{fmt::format("{} of {} bytes", quoted(tmpfs.path), tmpfs.size), fmt::format("{}", own->size)};
@@ -306,11 +316,13 @@ std::optional<Found> check_tmpfs(const JailPlan& plan, const Profile& profile) {
   return {};
 }
 
-std::optional<Found> check_sum(const JailPlan& plan, std::uint64_t Tmpfs::*member, std::uint64_t most, std::string_view unit) {
+std::optional<Found> check_sum(const JailPlan& plan, std::uint64_t Tmpfs::*member, std::uint64_t most,
+                               std::string_view unit) {
   if (most == 0) return {};
   std::uint64_t left = most;
   for (const Tmpfs& tmpfs : plan.tmpfs) {
-    if (tmpfs.*member > left) return Found{fmt::format("more than {} {} in all", most, unit), fmt::format("{} {}", most, unit)};
+    if (tmpfs.*member > left)
+      return Found{fmt::format("more than {} {} in all", most, unit), fmt::format("{} {}", most, unit)};
     left -= tmpfs.*member;
   }
   return {};
@@ -346,14 +358,17 @@ std::optional<Found> check_hostname(const JailPlan& plan, const Profile&) {
 // ---- the job
 
 std::optional<Found> check_argv(const JailPlan& plan, const Profile&) {
-  if (plan.job.argv.empty() || plan.job.argv.front().empty()) return Found{"no program", "at least one argument, the program"};
+  if (plan.job.argv.empty() || plan.job.argv.front().empty())
+    return Found{"no program", "at least one argument, the program"};
   std::size_t sum = 0;
   for (const std::string& argument : plan.job.argv) {
     if (has_nul(argument)) return Found{"an argument with a NUL byte", "arguments without NUL"};
-    if (argument.size() > kMaxArgument) return Found{fmt::format("an argument of {} bytes", argument.size()), fmt::format("{}", kMaxArgument)};
+    if (argument.size() > kMaxArgument)
+      return Found{fmt::format("an argument of {} bytes", argument.size()), fmt::format("{}", kMaxArgument)};
     sum += argument.size() + 1;
   }
-  if (sum > kMaxArgumentSum) return Found{fmt::format("{} bytes of arguments", sum), fmt::format("{}", kMaxArgumentSum)};
+  if (sum > kMaxArgumentSum)
+    return Found{fmt::format("{} bytes of arguments", sum), fmt::format("{}", kMaxArgumentSum)};
   return {};
 }
 
@@ -362,13 +377,17 @@ std::optional<Found> check_env(const JailPlan& plan, const Profile&) {
   std::size_t sum = 0;
   for (const std::string& entry : plan.job.env) {
     const std::size_t at = entry.find('=');
-    if (at == 0 || at == std::string::npos || has_nul(entry)) return Found{quoted(entry.substr(0, 80)), "NAME=value without NUL"};
-    if (entry.size() > kMaxArgument) return Found{fmt::format("a variable of {} bytes", entry.size()), fmt::format("{}", kMaxArgument)};
+    if (at == 0 || at == std::string::npos || has_nul(entry))
+      return Found{quoted(entry.substr(0, 80)), "NAME=value without NUL"};
+    if (entry.size() > kMaxArgument)
+      return Found{fmt::format("a variable of {} bytes", entry.size()), fmt::format("{}", kMaxArgument)};
     // getenv(3) gives the first, shells the last: two would let a check and a program disagree.
-    if (!names.insert(std::string_view(entry).substr(0, at)).second) return Found{quoted(entry.substr(0, at)) + " twice", "each name once"};
+    if (!names.insert(std::string_view(entry).substr(0, at)).second)
+      return Found{quoted(entry.substr(0, at)) + " twice", "each name once"};
     sum += entry.size() + 1;
   }
-  if (sum > kMaxArgumentSum) return Found{fmt::format("{} bytes of environment", sum), fmt::format("{}", kMaxArgumentSum)};
+  if (sum > kMaxArgumentSum)
+    return Found{fmt::format("{} bytes of environment", sum), fmt::format("{}", kMaxArgumentSum)};
   return {};
 }
 
@@ -431,7 +450,7 @@ bool is_hostname(std::string_view text) {
   for (const char c : text) {
     const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     if (!letter && c != '-' && c != '.') return false;
-    if (!letter && before == '.') return false;         // an empty label, or one that begins with '-'
+    if (!letter && before == '.') return false;  // an empty label, or one that begins with '-'
     if (c == '.' && before == '-') return false;
     before = c;
   }
@@ -448,7 +467,8 @@ bool is_user_name(std::string_view text) {
 std::optional<Breach> find_breach(const JailPlan& plan, const Profile& profile) {
   for (const Rule& rule : kRules) {
     if (auto found = rule.check(plan, profile)) {
-      return Breach{std::string(rule.name), std::move(found->value), std::move(found->allowed), rule.kind == Kind::kMalformed};
+      return Breach{std::string(rule.name), std::move(found->value), std::move(found->allowed),
+                    rule.kind == Kind::kMalformed};
     }
   }
   return {};
@@ -457,7 +477,8 @@ std::optional<Breach> find_breach(const JailPlan& plan, const Profile& profile) 
 std::optional<Failed> check_narrows(const JailPlan& plan, const Profile& profile) {
   const auto breach = find_breach(plan, profile);
   if (!breach) return {};
-  return Failed{"narrow", EPERM, fmt::format("{}: {} is not allowed ({})", breach->rule, breach->value, breach->allowed), true};
+  return Failed{"narrow", EPERM,
+                fmt::format("{}: {} is not allowed ({})", breach->rule, breach->value, breach->allowed), true};
 }
 
 }  // namespace sandboxd::wire

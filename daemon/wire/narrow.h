@@ -17,17 +17,17 @@ namespace sandboxd::wire {
 // Bounds of a plan that no profile widens.
 inline constexpr std::size_t kMaxTmpfs = 64;
 inline constexpr std::size_t kMaxDirs = 256;
-inline constexpr std::size_t kMaxArguments = 16384;   // argv and env, each
-inline constexpr std::size_t kMaxArgument = 131071;   // bytes: the kernel's MAX_ARG_STRLEN less the NUL (execve(2))
+inline constexpr std::size_t kMaxArguments = 16384;  // argv and env, each
+inline constexpr std::size_t kMaxArgument = 131071;  // bytes: the kernel's MAX_ARG_STRLEN less the NUL (execve(2))
 inline constexpr std::size_t kMaxArgumentSum = 1U << 20;
-inline constexpr std::size_t kMaxHostname = 64;       // HOST_NAME_MAX (sethostname(2))
+inline constexpr std::size_t kMaxHostname = 64;  // HOST_NAME_MAX (sethostname(2))
 
 // The first rule that a plan breaks.
 struct Breach {
-  std::string rule{};     // "network", "limits.nofile", "target" ...
-  std::string value{};    // what the plan has, quoted for a message
-  std::string allowed{};  // what would be allowed
-  bool malformed = false; // no profile would allow it: the request is wrong, not merely too wide
+  std::string rule{};      // "network", "limits.nofile", "target" ...
+  std::string value{};     // what the plan has, quoted for a message
+  std::string allowed{};   // what would be allowed
+  bool malformed = false;  // no profile would allow it: the request is wrong, not merely too wide
 
   bool operator==(const Breach&) const = default;
 };

@@ -17,7 +17,10 @@ struct ProfileEnv {
   std::string name{};
   std::string value{};
 
-  template <class A> void fields(A& a) { a(name); a(value); }
+  template <class A> void fields(A& a) {
+    a(name);
+    a(value);
+  }
   bool operator==(const ProfileEnv&) const = default;
 };
 
@@ -25,35 +28,51 @@ struct ProfileEnv {
 struct Profile {
   std::string name{};
   std::string description{};
-  std::string source{};               // the file it was read from; for messages
-  Sha256Digest hash{};                // of this struct's encoding with `hash` zeroed
+  std::string source{};  // the file it was read from; for messages
+  Sha256Digest hash{};   // of this struct's encoding with `hash` zeroed
   std::string filter_name{};
-  std::vector<std::uint8_t> filter{}; // sock_filter[] for the host's architecture; never empty
-  std::uint32_t roots = bit(RootKind::kUsr);          // bits of RootKind
-  std::uint32_t networks = bit(NetworkMode::kNone);   // bits of NetworkMode; kNone is the default
-  std::uint32_t workspace = bit(Access::kRo);         // bits of Access for the workspace
-  std::uint32_t binds = bit(Access::kRo);             // bits of Access for further binds; 0: none allowed
+  std::vector<std::uint8_t> filter{};                // sock_filter[] for the host's architecture; never empty
+  std::uint32_t roots = bit(RootKind::kUsr);         // bits of RootKind
+  std::uint32_t networks = bit(NetworkMode::kNone);  // bits of NetworkMode; kNone is the default
+  std::uint32_t workspace = bit(Access::kRo);        // bits of Access for the workspace
+  std::uint32_t binds = bit(Access::kRo);            // bits of Access for further binds; 0: none allowed
   ProcKind proc = ProcKind::kFull;
   UnixSockets unix_sockets = UnixSockets::kNone;
-  bool user_root = true;              // --user root: the job sees itself as uid 0, without any capability
-  bool tmpfs_free = true;             // a request may ask for further tmpfs mounts within scratch_max and inodes_max
-  std::vector<Tmpfs> tmpfs{};         // always there; sizes are defaults and caps
-  std::vector<std::string> etc{};     // names below the host's /etc that are shown (ld.so.cache ...)
-  std::vector<ProfileEnv> env{};      // defaults
-  Limits limits{};                    // caps, and defaults where a request says nothing
+  bool user_root = true;           // --user root: the job sees itself as uid 0, without any capability
+  bool tmpfs_free = true;          // a request may ask for further tmpfs mounts within scratch_max and inodes_max
+  std::vector<Tmpfs> tmpfs{};      // always there; sizes are defaults and caps
+  std::vector<std::string> etc{};  // names below the host's /etc that are shown (ld.so.cache ...)
+  std::vector<ProfileEnv> env{};   // defaults
+  Limits limits{};                 // caps, and defaults where a request says nothing
 
   template <class A> void fields(A& a) {
-    a(name); a(description); a(source); a(hash); a(filter_name); a(filter); a(roots); a(networks); a(workspace); a(binds); a(proc);
-    a(unix_sockets); a(user_root); a(tmpfs_free); a(tmpfs); a(etc); a(env); a(limits);
+    a(name);
+    a(description);
+    a(source);
+    a(hash);
+    a(filter_name);
+    a(filter);
+    a(roots);
+    a(networks);
+    a(workspace);
+    a(binds);
+    a(proc);
+    a(unix_sockets);
+    a(user_root);
+    a(tmpfs_free);
+    a(tmpfs);
+    a(etc);
+    a(env);
+    a(limits);
   }
   bool operator==(const Profile&) const = default;
 };
 
 // sandboxd.json
 struct Config {
-  std::uint32_t id_pool_first = 0;        // 0: the first free slice
+  std::uint32_t id_pool_first = 0;  // 0: the first free slice
   std::uint32_t id_pool_count = kIdsPerSlice;
-  std::string cgroup_root{};              // empty: found (systemd's delegated subtree, else the cgroup2 mount)
+  std::string cgroup_root{};  // empty: found (systemd's delegated subtree, else the cgroup2 mount)
   std::vector<std::string> profile_dirs{};
   std::string default_profile = "default";
   std::vector<std::uint32_t> allowed_ids{};  // ids below UID_MIN whose files may be mapped
@@ -65,8 +84,18 @@ struct Config {
   std::vector<std::string> unenforced_limits{};
 
   template <class A> void fields(A& a) {
-    a(id_pool_first); a(id_pool_count); a(cgroup_root); a(profile_dirs); a(default_profile); a(allowed_ids); a(uid_min);
-    a(user_jails); a(user_connections); a(user_calls_per_second); a(user_pending_bytes); a(unenforced_limits);
+    a(id_pool_first);
+    a(id_pool_count);
+    a(cgroup_root);
+    a(profile_dirs);
+    a(default_profile);
+    a(allowed_ids);
+    a(uid_min);
+    a(user_jails);
+    a(user_connections);
+    a(user_calls_per_second);
+    a(user_pending_bytes);
+    a(unenforced_limits);
   }
   bool operator==(const Config&) const = default;
 };
@@ -76,7 +105,11 @@ struct ProfileSet {
   Config config{};
   std::vector<Profile> profiles{};
 
-  template <class A> void fields(A& a) { a(hash); a(config); a(profiles); }
+  template <class A> void fields(A& a) {
+    a(hash);
+    a(config);
+    a(profiles);
+  }
   bool operator==(const ProfileSet&) const = default;
 
   [[nodiscard]] const Profile* find(std::string_view name) const {

@@ -58,7 +58,8 @@ Status place_descriptors(int answer, int program) {
 
 // Whatever the caller's securebits and bounding set are: no_new_privs and empty sets leave nothing to gain at exec.
 Status drop_everything(std::uint32_t id) {
-  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) return sys_error("prctl PR_CAP_AMBIENT_CLEAR_ALL");
+  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+    return sys_error("prctl PR_CAP_AMBIENT_CLEAR_ALL");
   if (::setgroups(0, nullptr) < 0) return sys_error("setgroups");
   if (::setresgid(id, id, id) < 0) return sys_error("setresgid {}", id);
   if (::setresuid(id, id, id) < 0) return sys_error("setresuid {}", id);
@@ -66,7 +67,8 @@ Status drop_everything(std::uint32_t id) {
   std::array<__user_cap_data_struct, 2> none{};
   if (::syscall(SYS_capset, &header, none.data()) < 0) return sys_error("capset");
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return sys_error("prctl PR_SET_NO_NEW_PRIVS");
-  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return sys_error("prctl PR_SET_PDEATHSIG");  // after the ids: they clear it
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+    return sys_error("prctl PR_SET_PDEATHSIG");  // after the ids: they clear it
   return {};
 }
 
@@ -102,7 +104,8 @@ Status await(UniquePid& child, std::uint64_t deadline) {
   if (::waitid(P_PIDFD, static_cast<id_t>(child.pidfd().get()), &info, WEXITED) < 0) return sys_error("waitid");
   child.release();
   if (info.si_code == CLD_EXITED && info.si_status == 0) return {};
-  if (info.si_code == CLD_EXITED) return make_error("sandboxd-profilec refused the configuration (exit status {})", info.si_status);
+  if (info.si_code == CLD_EXITED)
+    return make_error("sandboxd-profilec refused the configuration (exit status {})", info.si_status);
   return make_error("sandboxd-profilec was ended by signal {}", info.si_status);
 }
 
@@ -115,7 +118,8 @@ Result<ProfileSet> read_profile_set(int memfd) {
   if (set.profiles.empty()) return sys_error_code(EPROTO, "profile set without a profile");
   if (hash_of(set) != set.hash) return sys_error_code(EPROTO, "profile set: its hash is not of what it holds");
   for (const Profile& profile : set.profiles) {
-    if (hash_of(profile) != profile.hash) return sys_error_code(EPROTO, "profile {}: its hash is not of what it holds", quoted(profile.name));
+    if (hash_of(profile) != profile.hash)
+      return sys_error_code(EPROTO, "profile {}: its hash is not of what it holds", quoted(profile.name));
     if (profile.filter.empty() || profile.filter.size() % 8 != 0) {
       return sys_error_code(EPROTO, "profile {}: filter of {} bytes", quoted(profile.name), profile.filter.size());
     }
@@ -133,7 +137,8 @@ Result<LoadedProfiles> run_profilec(const ProfilecRun& run) {
   const pid_t pid = ::fork();
   if (pid < 0) return sys_error("fork");
   if (pid == 0) be_profilec(run, loaded.memfd.get(), program.get(), parent);
-  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));  // ours and not reaped: the pid can't be another's
+  UniqueFd pidfd(
+      static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));  // ours and not reaped: the pid can't be another's
   const int code = errno;
   UniquePid child(pid, std::move(pidfd));
   if (!child.pidfd()) return sys_error_code(code, "pidfd_open");

@@ -22,10 +22,10 @@ struct LoadedProfiles {
 };
 
 struct ProfilecRun {
-  std::string program{};  // path of sandboxd-profilec; it and its directory must be root's
-  std::string config{};   // empty: the defaults
-  std::string prefix{};   // SANDBOXD_PREFIX
-  std::uint32_t id = 0;   // uid and gid; not 0
+  std::string program{};       // path of sandboxd-profilec; it and its directory must be root's
+  std::string config{};        // empty: the defaults
+  std::string prefix{};        // SANDBOXD_PREFIX
+  std::uint32_t id = 0;        // uid and gid; not 0
   std::uint64_t deadline = 0;  // CLOCK_MONOTONIC, microseconds
 };
 

@@ -167,8 +167,10 @@ void FakeLauncher::on_message(wire::Message message) {
   const std::uint32_t number = wire::body_of<wire::NumberRequest>(message)->number;
   switch (type) {
     case wire::LauncherMessage::kProfiles: return send_profiles(message.id);
-    case wire::LauncherMessage::kList: return answer(wire::LauncherMessage::kListed, message.id, wire::NumberList{{existing.begin(), existing.end()}});
-    case wire::LauncherMessage::kInspect: return answer(wire::LauncherMessage::kInspected, message.id, wire::Readback{{{"seccomp", "now"}}});
+    case wire::LauncherMessage::kList:
+      return answer(wire::LauncherMessage::kListed, message.id, wire::NumberList{{existing.begin(), existing.end()}});
+    case wire::LauncherMessage::kInspect:
+      return answer(wire::LauncherMessage::kInspected, message.id, wire::Readback{{{"seccomp", "now"}}});
     case wire::LauncherMessage::kKill:
       killed.push_back(number);
       return answer(wire::LauncherMessage::kDone, message.id, wire::Done{number});
@@ -183,7 +185,8 @@ void FakeLauncher::remove(std::uint64_t id, std::uint32_t number) {
     return answer(wire::LauncherMessage::kFailed, id, wire::Failed{"remove", EBUSY, "still there", false});
   }
   removed.push_back(number);
-  if (existing.erase(number) == 0) return answer(wire::LauncherMessage::kFailed, id, wire::Failed{"remove", ENOENT, "no such jail", false});
+  if (existing.erase(number) == 0)
+    return answer(wire::LauncherMessage::kFailed, id, wire::Failed{"remove", ENOENT, "no such jail", false});
   answer(wire::LauncherMessage::kDone, id, wire::Done{number});
 }
 
@@ -208,18 +211,25 @@ void FakeLauncher::start(const wire::Message& message) {
   jail->killed.reset(ends[0]);
   const UniqueFd kill_end(ends[1]);
   FakeJail* raw = jail.get();
-  EXPECT_TRUE(jail->watch.start(loop_, jail->killed.get(), EPOLLIN, [raw](std::uint32_t) {
-    char byte = 0;
-    if (::read(raw->killed.get(), &byte, 1) != 1) return raw->watch.stop();
-    if (raw->kill_works) raw->die();
-  }).ok());
-  EXPECT_TRUE(jail->control_watch.start(loop_, jail->control.get(), EPOLLIN, [raw](std::uint32_t) {
-    const auto packet = receive_packet(raw->control.get(), sizeof(wire::InitCommandRecord), 0, MSG_DONTWAIT);
-    if (!packet.ok() || packet->end) return raw->control_watch.stop();
-    wire::InitCommandRecord command;
-    std::memcpy(&command, packet->bytes.data(), sizeof command);
-    raw->signals.push_back(command.value);
-  }).ok());
+  EXPECT_TRUE(jail->watch
+                  .start(loop_, jail->killed.get(), EPOLLIN,
+                         [raw](std::uint32_t) {
+                           char byte = 0;
+                           if (::read(raw->killed.get(), &byte, 1) != 1) return raw->watch.stop();
+                           if (raw->kill_works) raw->die();
+                         })
+                  .ok());
+  EXPECT_TRUE(jail->control_watch
+                  .start(loop_, jail->control.get(), EPOLLIN,
+                         [raw](std::uint32_t) {
+                           const auto packet =
+                               receive_packet(raw->control.get(), sizeof(wire::InitCommandRecord), 0, MSG_DONTWAIT);
+                           if (!packet.ok() || packet->end) return raw->control_watch.stop();
+                           wire::InitCommandRecord command;
+                           std::memcpy(&command, packet->bytes.data(), sizeof command);
+                           raw->signals.push_back(command.value);
+                         })
+                  .ok());
   const UniqueFd cpu = std::move(sealed_memfd("cpu.stat", {})).value();
   const UniqueFd stat(::memfd_create("cpu.stat", MFD_CLOEXEC));
   EXPECT_TRUE(write_all(stat.get(), "usage_usec 30\nuser_usec 20\nsystem_usec 10\n").ok());

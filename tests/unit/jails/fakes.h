@@ -41,8 +41,8 @@ class FakeServer {
   FakeServer(sd_event* loop, std::string path);
   virtual ~FakeServer() = default;
 
-  void hang_up();      // closes the connection; the next one is taken
-  void stop();         // and listens no longer
+  void hang_up();  // closes the connection; the next one is taken
+  void stop();     // and listens no longer
   void listen();
   [[nodiscard]] bool connected() const { return connection_.valid(); }
 
@@ -96,7 +96,8 @@ struct FakeJail {
   IoWatch control_watch{};
   bool kill_works = true;
 
-  void say(wire::InitEvent event, std::int32_t value = 0, std::int32_t code = 0, const char* step = "", const char* text = "");
+  void say(wire::InitEvent event, std::int32_t value = 0, std::int32_t code = 0, const char* step = "",
+           const char* text = "");
   void say_raw(std::span<const std::uint8_t> bytes, std::span<const int> fds);
   // Makes the job's pipes and sends the outer ends; the inner ones are given back (stdin's, stdout's, stderr's).
   std::vector<UniqueFd> give_streams();
@@ -115,7 +116,7 @@ class FakeLauncher : public FakeServer {
   std::vector<std::uint32_t> killed, removed;
   std::optional<wire::Failed> refuse_start{};
   std::size_t starts = 0;
-  int busy = 0;  // so many removals are answered EBUSY
+  int busy = 0;         // so many removals are answered EBUSY
   bool silent = false;  // starts are not answered
   wire::JailPlan last_plan{};
 

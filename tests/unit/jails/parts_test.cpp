@@ -40,7 +40,9 @@ TEST(RandomId, IsUniqueAndCitable) {
 }
 
 TEST(Passwd, GivesTheFirstNameOfEachId) {
-  const auto names = parse_passwd("root:x:0:0::/root:/bin/sh\nbad\nalice:x:1000:1000:::\nalias:x:1000:1::/:/\n:x:7:7::/:\nneg:x:-1:0::/:\nlast:x:9");
+  const auto names = parse_passwd(
+      "root:x:0:0::/root:/bin/sh\nbad\nalice:x:1000:1000:::\nalias:x:1000:1::/:/\n:x:7:7::/:\nneg:x:-1:0::/"
+      ":\nlast:x:9");
   EXPECT_EQ(names.size(), 3U);
   EXPECT_EQ(names.at(0), "root");
   EXPECT_EQ(names.at(1000), "alice");
@@ -62,7 +64,10 @@ TEST(EventLog, CallsNobodyWhoHasLeft) {
   EventLog log(loop.get());
   int calls = 0;
   Supervisor::Subscription token;
-  token = log.subscribe(1, false, 0, [&](const Event&) { ++calls; token.reset(); });
+  token = log.subscribe(1, false, 0, [&](const Event&) {
+    ++calls;
+    token.reset();
+  });
   log.add(Event{0, 0, "j", "k", "{}", 1});
   log.add(Event{0, 0, "j", "k", "{}", 1});
   test::run_for(loop.get(), 20'000);

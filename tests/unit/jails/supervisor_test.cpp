@@ -60,7 +60,10 @@ class Jails : public testing::Test {
     supervisor_ = make_supervisor(loop_.get(), std::move(deps));
     ASSERT_TRUE(until([this] { return ready(); }));
   }
-  bool ready() { return supervisor_->explain(alice(), spec()).index() == 0 && nlohmann::json::parse(supervisor_->host_info())["launcher"] == "connected"; }
+  bool ready() {
+    return supervisor_->explain(alice(), spec()).index() == 0 &&
+           nlohmann::json::parse(supervisor_->host_info())["launcher"] == "connected";
+  }
   bool until(const std::function<bool()>& done) { return test::run_until(loop_.get(), done); }
 
   static Client alice() { return {1000, 1000, 1, {}, false, 7}; }
@@ -72,9 +75,15 @@ class Jails : public testing::Test {
     return job;
   }
   static RunObserver observe(Seen& seen) {
-    return {[&seen](const JailInfo&, std::vector<UniqueFd> fds) { ++seen.started; seen.fds = std::move(fds); },
-            [&seen](int stream, std::string_view bytes) { seen.output += (stream == 1 ? "1:" : "2:") + std::string(bytes); },
-            [&seen](const JobReport& report) { seen.report = report; }, [&seen](const Failure& failure) { seen.failure = failure; }};
+    return {[&seen](const JailInfo&, std::vector<UniqueFd> fds) {
+              ++seen.started;
+              seen.fds = std::move(fds);
+            },
+            [&seen](int stream, std::string_view bytes) {
+              seen.output += (stream == 1 ? "1:" : "2:") + std::string(bytes);
+            },
+            [&seen](const JobReport& report) { seen.report = report; },
+            [&seen](const Failure& failure) { seen.failure = failure; }};
   }
   std::string run(Seen& seen, const JobSpec& job = spec(), const Client& client = alice()) {
     auto result = supervisor_->run(client, job, observe(seen));
@@ -82,7 +91,8 @@ class Jails : public testing::Test {
     return result.index() == 0 ? std::get<0>(result) : "";
   }
   // A jail that runs, and its fake.
-  std::pair<std::string, std::shared_ptr<FakeJail>> running(Seen& seen, const JobSpec& job = spec(), const Client& client = alice()) {
+  std::pair<std::string, std::shared_ptr<FakeJail>> running(Seen& seen, const JobSpec& job = spec(),
+                                                            const Client& client = alice()) {
     const std::size_t before = launcher_->starts;
     const std::string id = run(seen, job, client);
     EXPECT_TRUE(until([&] { return launcher_->starts > before && state(id) == "running"; }));
@@ -95,8 +105,7 @@ class Jails : public testing::Test {
     }
     return "";
   }
-  template <class T>
-  static const T* failure_as(const Seen& seen) {
+  template <class T> static const T* failure_as(const Seen& seen) {
     return seen.failure ? std::get_if<T>(&*seen.failure) : nullptr;
   }
 
@@ -565,7 +574,7 @@ TEST_F(Jails, NameTheMemberThatIsWrong) {
   job.hostname = "-";
   const auto result = supervisor_->run(alice(), job, {});
   ASSERT_EQ(result.index(), 1U);
-  EXPECT_EQ(std::get<InvalidArgument>(std::get<1>(result)).path, "spec.hostname");
+  EXPECT_EQ(std::get<InvalidArgument>(std::get<1>(result)).path, "/parameters/spec/hostname");
 }
 
 TEST_F(Jails, RefuseAProfileThatIsNotThere) {
@@ -685,6 +694,30 @@ TEST_F(Jails, KeepTheProfilesTheyHaveWhenNewOnesAreBroken) {
   EXPECT_EQ(supervisor_->explain(alice(), job).index(), 0U);
 }
 
+TEST_F(Jails, AllEndWithTheDaemonAndSayWhy) {
+  open();
+  Seen seen;
+  auto [id, jail] = running(seen);
+  jail->give_streams();
+  bool done = false;
+  supervisor_->end([&] { done = true; });
+  EXPECT_FALSE(done);
+  const auto refused = supervisor_->run(alice(), spec(), {});
+  ASSERT_EQ(refused.index(), 1U);
+  EXPECT_EQ(std::get<Unavailable>(std::get<1>(refused)).what, "sandboxd");
+  ASSERT_TRUE(until([&] { return done; }));
+  ASSERT_TRUE(seen.report);
+  EXPECT_EQ(seen.report->detail, "the daemon is ending");
+  EXPECT_TRUE(launcher_->existing.empty());
+}
+
+TEST_F(Jails, EndAtOnceWhenThereAreNone) {
+  open();
+  bool done = false;
+  supervisor_->end([&] { done = true; });
+  EXPECT_TRUE(done);
+}
+
 // ---- who sees what
 
 TEST_F(Jails, AreSeenByTheirUserAndByAdminsOnly) {
@@ -734,7 +767,10 @@ TEST_F(Jails, AreForgottenOnRequestOnceTheyHaveEnded) {
   auto [id, jail] = running(seen);
   std::optional<Failure> failure;
   bool done = false;
-  const auto note = [&](std::optional<Failure> f) { failure = std::move(f); done = true; };
+  const auto note = [&](std::optional<Failure> f) {
+    failure = std::move(f);
+    done = true;
+  };
   supervisor_->remove(alice(), id, false, note);
   ASSERT_TRUE(done && failure);
   done = false;

@@ -36,7 +36,8 @@ JobSpec some_spec() {
   return spec;
 }
 
-wire::JailPlan plan_of(const JobSpec& spec, const wire::Profile& profile = some_profile(), const Context& context = some_context()) {
+wire::JailPlan plan_of(const JobSpec& spec, const wire::Profile& profile = some_profile(),
+                       const Context& context = some_context()) {
   const Outcome outcome = make_plan(spec, profile, context);
   const auto* plan = std::get_if<wire::JailPlan>(&outcome);
   EXPECT_NE(plan, nullptr);
@@ -179,19 +180,30 @@ TEST(MakePlan, NamesTheMemberThatIsWrong) {
     change(spec);
     return wrong_path_of(spec);
   };
-  EXPECT_EQ(with([](JobSpec& s) { s.argv.clear(); }), "spec.argv");
-  EXPECT_EQ(with([](JobSpec& s) { s.wall_time = 0; }), "spec.wall_time");
-  EXPECT_EQ(with([](JobSpec& s) { s.hostname = "-"; }), "spec.hostname");
-  EXPECT_EQ(with([](JobSpec& s) { s.workdir = "x"; }), "spec.workdir");
-  EXPECT_EQ(with([](JobSpec& s) { s.env = {{"A=B", "x"}}; }), "spec.env");
-  EXPECT_EQ(with([](JobSpec& s) { s.env = {{"", "x"}}; }), "spec.env");
-  EXPECT_EQ(with([](JobSpec& s) { s.dirs = {"/usr/x"}; }), "spec.dirs");
-  EXPECT_EQ(with([](JobSpec& s) { s.root_fd = 1; }), "spec.root_fd");
-  EXPECT_EQ(with([](JobSpec& s) { s.root = protocol::Root::kDirectory; }), "spec.root_fd");
-  EXPECT_EQ(with([](JobSpec& s) { s.workspace = protocol::Bind{0, "/w", protocol::Access::kRo}; }), "spec.token");
-  EXPECT_EQ(with([](JobSpec& s) { s.token.emplace(); s.binds = {{0, "/etc", protocol::Access::kRo}}; }), "spec.binds");
-  EXPECT_EQ(with([](JobSpec& s) { s.stdio = protocol::Stdio::kNull; s.stdin_data = "x"; }), "spec.stdin_data");
-  EXPECT_EQ(with([](JobSpec& s) { s.tmpfs = {{"/x", 0}}; }), "spec.tmpfs");
+  EXPECT_EQ(with([](JobSpec& s) { s.argv.clear(); }), "/parameters/spec/argv");
+  EXPECT_EQ(with([](JobSpec& s) { s.wall_time = 0; }), "/parameters/spec/wall_time");
+  EXPECT_EQ(with([](JobSpec& s) { s.hostname = "-"; }), "/parameters/spec/hostname");
+  EXPECT_EQ(with([](JobSpec& s) { s.workdir = "x"; }), "/parameters/spec/workdir");
+  EXPECT_EQ(with([](JobSpec& s) { s.env = {{"A=B", "x"}}; }), "/parameters/spec/env");
+  EXPECT_EQ(with([](JobSpec& s) { s.env = {{"", "x"}}; }), "/parameters/spec/env");
+  EXPECT_EQ(with([](JobSpec& s) { s.dirs = {"/usr/x"}; }), "/parameters/spec/dirs");
+  EXPECT_EQ(with([](JobSpec& s) { s.root_fd = 1; }), "/parameters/spec/root_fd");
+  EXPECT_EQ(with([](JobSpec& s) { s.root = protocol::Root::kDirectory; }), "/parameters/spec/root_fd");
+  EXPECT_EQ(with([](JobSpec& s) {
+              s.workspace = protocol::Bind{0, "/w", protocol::Access::kRo};
+            }),
+            "/parameters/spec/token");
+  EXPECT_EQ(with([](JobSpec& s) {
+              s.token.emplace();
+              s.binds = {{0, "/etc", protocol::Access::kRo}};
+            }),
+            "/parameters/spec/binds");
+  EXPECT_EQ(with([](JobSpec& s) {
+              s.stdio = protocol::Stdio::kNull;
+              s.stdin_data = "x";
+            }),
+            "/parameters/spec/stdin_data");
+  EXPECT_EQ(with([](JobSpec& s) { s.tmpfs = {{"/x", 0}}; }), "/parameters/spec/tmpfs");
 }
 
 TEST(MakePlan, RefusesAClientWithAnIdOfThePool) {
@@ -203,7 +215,8 @@ TEST(MakePlan, RefusesAClientWithAnIdOfThePool) {
 TEST(MakePlan, AlwaysNarrowsItsProfile) {
   std::mt19937 random(7);  // the same cases in every run
   const auto pick = [&random](std::uint32_t most) { return static_cast<std::uint32_t>(random() % (most + 1)); };
-  const std::vector<std::string> paths = {"/w", "/w/a", "/tmp", "/tmp/x", "/etc", "/", "x", "/proc/1", "/srv", "/usr/x"};
+  const std::vector<std::string> paths = {"/w", "/w/a", "/tmp",    "/tmp/x", "/etc",
+                                          "/",  "x",    "/proc/1", "/srv",   "/usr/x"};
   int plans = 0;
   for (int round = 0; round < 20000; ++round) {
     wire::Profile profile = some_profile();
@@ -221,8 +234,10 @@ TEST(MakePlan, AlwaysNarrowsItsProfile) {
     spec.network = static_cast<protocol::Network>(pick(1));
     spec.user_root = pick(3) == 0;
     if (pick(2) == 0) spec.workspace = protocol::Bind{pick(15), paths[pick(9)], static_cast<protocol::Access>(pick(1))};
-    for (std::uint32_t n = pick(2); n > 0; --n) spec.binds.push_back({pick(15), paths[pick(9)], static_cast<protocol::Access>(pick(1))});
-    for (std::uint32_t n = pick(2); n > 0; --n) spec.tmpfs.push_back({paths[pick(9)], pick(1) == 0 ? std::optional<std::uint64_t>() : pick(1U << 30)});
+    for (std::uint32_t n = pick(2); n > 0; --n)
+      spec.binds.push_back({pick(15), paths[pick(9)], static_cast<protocol::Access>(pick(1))});
+    for (std::uint32_t n = pick(2); n > 0; --n)
+      spec.tmpfs.push_back({paths[pick(9)], pick(1) == 0 ? std::optional<std::uint64_t>() : pick(1U << 30)});
     if (pick(3) == 0) spec.dirs.push_back(paths[pick(9)]);
     if (pick(3) == 0) spec.wall_time = pick(70'000'000);
     const Outcome outcome = make_plan(spec, profile, some_context());

@@ -81,8 +81,16 @@ std::vector<Case> identity_cases() {
       {"gid -1", "ids", [](auto& p, auto&) { p.inside_gid = 4294967295; }},
       {"uid of jail-init", "ids", [](auto& p, auto&) { p.inside_uid = kInitInsideId; }},
       {"gid of the pool", "ids", [](auto& p, auto&) { p.inside_gid = kPoolLast; }},
-      {"uid 0 where the profile has none", "user", [](auto& p, auto& q) { p.inside_uid = 0; q.user_root = false; }},
-      {"gid 0 where the profile has none", "user", [](auto& p, auto& q) { p.inside_gid = 0; q.user_root = false; }},
+      {"uid 0 where the profile has none", "user",
+       [](auto& p, auto& q) {
+         p.inside_uid = 0;
+         q.user_root = false;
+       }},
+      {"gid 0 where the profile has none", "user",
+       [](auto& p, auto& q) {
+         p.inside_gid = 0;
+         q.user_root = false;
+       }},
       {"user name with a colon", "user_name", [](auto& p, auto&) { p.user_name = "a:0:0"; }},
       {"user name with a newline", "user_name", [](auto& p, auto&) { p.user_name = "a\nroot"; }},
       {"user name empty", "user_name", [](auto& p, auto&) { p.user_name = ""; }},
@@ -95,33 +103,80 @@ std::vector<Case> identity_cases() {
 
 std::vector<Case> view_cases() {
   return {
-      {"root the profile lacks", "root", [](auto& p, auto&) { p.root = RootKind::kHost; p.dirs.clear(); }},
+      {"root the profile lacks", "root",
+       [](auto& p, auto&) {
+         p.root = RootKind::kHost;
+         p.dirs.clear();
+       }},
       {"root out of range", "root", [](auto& p, auto&) { p.root = static_cast<RootKind>(3); }},
-      {"root far out of range", "root", [](auto& p, auto& q) { p.root = static_cast<RootKind>(255); q.roots = 0xffffffff; }},
+      {"root far out of range", "root",
+       [](auto& p, auto& q) {
+         p.root = static_cast<RootKind>(255);
+         q.roots = 0xffffffff;
+       }},
       {"full proc", "proc", [](auto&, auto& q) { q.proc = ProcKind::kPid; }},
       {"proc out of range", "proc", [](auto& p, auto&) { p.proc = static_cast<ProcKind>(2); }},
       {"network the profile lacks", "network", [](auto& p, auto&) { p.network = NetworkMode::kHost; }},
-      {"network out of range", "network", [](auto& p, auto& q) { p.network = static_cast<NetworkMode>(2); q.networks = 0xffffffff; }},
-      {"network 32 would shift out", "network", [](auto& p, auto& q) { p.network = static_cast<NetworkMode>(32); q.networks = 1; }},
+      {"network out of range", "network",
+       [](auto& p, auto& q) {
+         p.network = static_cast<NetworkMode>(2);
+         q.networks = 0xffffffff;
+       }},
+      {"network 32 would shift out", "network",
+       [](auto& p, auto& q) {
+         p.network = static_cast<NetworkMode>(32);
+         q.networks = 1;
+       }},
       {"unix sockets wider", "unix_sockets", [](auto& p, auto&) { p.unix_sockets = UnixSockets::kAny; }},
-      {"unix sockets that the filter doesn't refuse", "unix_sockets", [](auto&, auto& q) { q.unix_sockets = UnixSockets::kAny; }},
-      {"unix sockets out of range", "unix_sockets", [](auto& p, auto&) { p.unix_sockets = static_cast<UnixSockets>(9); }},
+      {"unix sockets that the filter doesn't refuse", "unix_sockets",
+       [](auto&, auto& q) { q.unix_sockets = UnixSockets::kAny; }},
+      {"unix sockets out of range", "unix_sockets",
+       [](auto& p, auto&) { p.unix_sockets = static_cast<UnixSockets>(9); }},
       {"workspace rw", "workspace", [](auto&, auto& q) { q.workspace = bit(Access::kRo); }},
-      {"no workspace allowed", "workspace", [](auto& p, auto& q) { p.binds[0].access = Access::kRo; q.workspace = 0; }},
-      {"workspace access out of range", "workspace", [](auto& p, auto& q) { p.binds[0].access = static_cast<Access>(7); q.workspace = 0xffffffff; }},
+      {"no workspace allowed", "workspace",
+       [](auto& p, auto& q) {
+         p.binds[0].access = Access::kRo;
+         q.workspace = 0;
+       }},
+      {"workspace access out of range", "workspace",
+       [](auto& p, auto& q) {
+         p.binds[0].access = static_cast<Access>(7);
+         q.workspace = 0xffffffff;
+       }},
       {"two workspaces", "workspace", [](auto& p, auto&) { p.binds[1].workspace = true; }},
       {"bind rw", "binds", [](auto& p, auto&) { p.binds[1].access = Access::kRw; }},
       {"workspace passed off as a bind", "binds", [](auto& p, auto&) { p.binds[0].workspace = false; }},
       {"no binds allowed", "binds", [](auto&, auto& q) { q.binds = 0; }},
-      {"bind access out of range", "binds", [](auto& p, auto& q) { p.binds[1].access = static_cast<Access>(64); q.binds = 0xffffffff; }},
+      {"bind access out of range", "binds",
+       [](auto& p, auto& q) {
+         p.binds[1].access = static_cast<Access>(64);
+         q.binds = 0xffffffff;
+       }},
       {"bind without a token", "descriptors", [](auto& p, auto&) { p.has_token = false; }},
       {"root directory without a token", "descriptors",
-       [](auto& p, auto&) { p.has_token = false; p.binds.clear(); p.dirs.clear(); p.root = RootKind::kDirectory; }},
+       [](auto& p, auto&) {
+         p.has_token = false;
+         p.binds.clear();
+         p.dirs.clear();
+         p.root = RootKind::kDirectory;
+       }},
       {"inherited stdio without a token", "descriptors",
-       [](auto& p, auto&) { p.has_token = false; p.binds.clear(); p.job.stdio = StdioMode::kInherit; }},
+       [](auto& p, auto&) {
+         p.has_token = false;
+         p.binds.clear();
+         p.job.stdio = StdioMode::kInherit;
+       }},
       {"bind index out of range", "descriptors", [](auto& p, auto&) { p.binds[0].fd = 15; }},
-      {"root index out of range", "descriptors", [](auto& p, auto&) { p.root = RootKind::kDirectory; p.root_fd = 0xffffffff; }},
-      {"stdio index out of range", "descriptors", [](auto& p, auto&) { p.job.stdio = StdioMode::kInherit; p.job.stdio_fds = {0, 1, 99}; }},
+      {"root index out of range", "descriptors",
+       [](auto& p, auto&) {
+         p.root = RootKind::kDirectory;
+         p.root_fd = 0xffffffff;
+       }},
+      {"stdio index out of range", "descriptors",
+       [](auto& p, auto&) {
+         p.job.stdio = StdioMode::kInherit;
+         p.job.stdio_fds = {0, 1, 99};
+       }},
       {"stdio out of range", "stdio", [](auto& p, auto&) { p.job.stdio = static_cast<StdioMode>(3); }},
   };
 }
@@ -134,8 +189,14 @@ std::vector<Case> place_cases() {
       {"a directory twice", "duplicate", [](auto& p, auto&) { p.dirs.push_back(p.dirs[0]); }},
       {"writable bind over a read-only one", "nesting", [](auto& p, auto&) { std::swap(p.binds[0], p.binds[1]); }},
       {"tmpfs over an earlier one", "nesting",
-       [](auto& p, auto&) { p.tmpfs.push_back({"/var/a/b", 4096, 4, 0755}); p.tmpfs.push_back({"/var/a", 4096, 4, 0755}); }},
-      {"bind that hides a tmpfs", "nesting", [](auto& p, auto&) { p.tmpfs.push_back({"/home/alice/work/t", 4096, 4, 0755}); }},
+       [](auto& p, auto&) {
+         p.tmpfs.push_back({"/var/a/b", 4096, 4, 0755});
+         p.tmpfs.push_back({"/var/a", 4096, 4, 0755});
+       }},
+      {"bind that hides a tmpfs", "nesting",
+       [](auto& p, auto&) {
+         p.tmpfs.push_back({"/home/alice/work/t", 4096, 4, 0755});
+       }},
       {"directory in a client's tree", "nesting", [](auto& p, auto&) { p.dirs.push_back("/home/alice/work/made"); }},
       {"directory in the host's /usr", "dirs", [](auto& p, auto&) { p.dirs = {"/usr/made"}; }},
       {"directory in a real root", "dirs", [](auto& p, auto&) { p.root = RootKind::kDirectory; }},
@@ -154,23 +215,51 @@ std::vector<Case> amount_cases() {
       {"tmpfs without a size", "tmpfs", [](auto& p, auto&) { p.tmpfs[0].size = 0; }},
       {"tmpfs without an inode cap", "tmpfs", [](auto& p, auto&) { p.tmpfs[0].inodes = 0; }},
       {"tmpfs of another mode", "tmpfs", [](auto& p, auto&) { p.tmpfs[0].mode = 0777; }},
-      {"tmpfs setuid", "tmpfs", [](auto& p, auto&) { p.tmpfs.push_back({"/x", 4096, 4, 04755}); }},
-      {"tmpfs that isn't the profile's", "tmpfs", [](auto& p, auto& q) { p.tmpfs.push_back({"/x", 4096, 4, 0755}); q.tmpfs_free = false; }},
-      {"tmpfs of the profile left out", "tmpfs", [](auto& p, auto&) { p.tmpfs.erase(p.tmpfs.begin()); p.dirs.clear(); }},
-      {"tmpfs sum", "scratch", [](auto& p, auto&) { p.tmpfs.push_back({"/x", 49 << 20, 4, 0755}); }},
-      {"tmpfs inode sum", "scratch", [](auto& p, auto&) { p.tmpfs.push_back({"/x", 4096, 16384, 0755}); }},
+      {"tmpfs setuid", "tmpfs",
+       [](auto& p, auto&) {
+         p.tmpfs.push_back({"/x", 4096, 4, 04755});
+       }},
+      {"tmpfs that isn't the profile's", "tmpfs",
+       [](auto& p, auto& q) {
+         p.tmpfs.push_back({"/x", 4096, 4, 0755});
+         q.tmpfs_free = false;
+       }},
+      {"tmpfs of the profile left out", "tmpfs",
+       [](auto& p, auto&) {
+         p.tmpfs.erase(p.tmpfs.begin());
+         p.dirs.clear();
+       }},
+      {"tmpfs sum", "scratch",
+       [](auto& p, auto&) {
+         p.tmpfs.push_back({"/x", 49 << 20, 4, 0755});
+       }},
+      {"tmpfs inode sum", "scratch",
+       [](auto& p, auto&) {
+         p.tmpfs.push_back({"/x", 4096, 16384, 0755});
+       }},
       {"tmpfs sum that wraps", "scratch",
-       [](auto& p, auto&) { p.tmpfs.push_back({"/x", kHuge, 4, 0755}); p.tmpfs.push_back({"/y", kHuge, 4, 0755}); }},
+       [](auto& p, auto&) {
+         p.tmpfs.push_back({"/x", kHuge, 4, 0755});
+         p.tmpfs.push_back({"/y", kHuge, 4, 0755});
+       }},
       {"wall time more", "limits.wall_time", [](auto& p, auto&) { p.limits.wall_time += 1; }},
       {"wall time none", "limits.wall_time", [](auto& p, auto&) { p.limits.wall_time = 0; }},
       {"nofile more", "limits.nofile", [](auto& p, auto&) { p.limits.nofile = 4097; }},
       {"nofile none", "limits.nofile", [](auto& p, auto&) { p.limits.nofile = 0; }},
-      {"nofile none where the profile has none", "limits", [](auto& p, auto& q) { p.limits.nofile = 0; q.limits.nofile = 0; }},
+      {"nofile none where the profile has none", "limits",
+       [](auto& p, auto& q) {
+         p.limits.nofile = 0;
+         q.limits.nofile = 0;
+       }},
       {"file size more", "limits.file_size_max", [](auto& p, auto&) { p.limits.file_size_max = kHuge; }},
       {"file size none", "limits.file_size_max", [](auto& p, auto&) { p.limits.file_size_max = 0; }},
       {"pids more", "limits.pids_max", [](auto& p, auto&) { p.limits.pids_max = 513; }},
       {"pids none", "limits.pids_max", [](auto& p, auto&) { p.limits.pids_max = 0; }},
-      {"pids none where the profile has none", "limits", [](auto& p, auto& q) { p.limits.pids_max = 0; q.limits.pids_max = 0; }},
+      {"pids none where the profile has none", "limits",
+       [](auto& p, auto& q) {
+         p.limits.pids_max = 0;
+         q.limits.pids_max = 0;
+       }},
       {"scratch more", "limits.scratch_max", [](auto& p, auto&) { p.limits.scratch_max += 1; }},
       {"scratch none", "limits.scratch_max", [](auto& p, auto&) { p.limits.scratch_max = 0; }},
       {"inodes more", "limits.inodes_max", [](auto& p, auto&) { p.limits.inodes_max += 1; }},
@@ -184,7 +273,8 @@ std::vector<Case> job_cases() {
       {"empty program", "argv", [](auto& p, auto&) { p.job.argv = {""}; }},
       {"NUL in argv", "argv", [](auto& p, auto&) { p.job.argv.push_back(std::string("a\0b", 3)); }},
       {"argument too long", "argv", [](auto& p, auto&) { p.job.argv.push_back(std::string(kMaxArgument + 1, 'a')); }},
-      {"arguments too long in all", "argv", [](auto& p, auto&) { p.job.argv.resize(10, std::string(kMaxArgument, 'a')); }},
+      {"arguments too long in all", "argv",
+       [](auto& p, auto&) { p.job.argv.resize(10, std::string(kMaxArgument, 'a')); }},
       {"variable without =", "env", [](auto& p, auto&) { p.job.env.push_back("PATH"); }},
       {"variable without a name", "env", [](auto& p, auto&) { p.job.env.push_back("=x"); }},
       {"empty variable", "env", [](auto& p, auto&) { p.job.env.push_back(""); }},
@@ -222,8 +312,10 @@ INSTANTIATE_TEST_SUITE_P(Amount, NarrowCase, testing::ValuesIn(amount_cases()), 
 INSTANTIATE_TEST_SUITE_P(Job, NarrowCase, testing::ValuesIn(job_cases()), case_name);
 
 TEST(Narrow, RefusesEveryBadTargetOfEveryKindOfMount) {
-  for (const std::string bad : {"", "/", "work", "/a/", "/a//b", "/a/../b", "/a/.", "/proc", "/proc/1", "/sys", "/sys/fs/cgroup", "/dev",
-                                "/dev/null", "/dev/shm/x", "/usr", "/etc", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32"}) {
+  for (const std::string bad :
+       {"",        "/",     "work",           "/a/",    "/a//b",     "/a/../b",    "/a/.", "/proc",
+        "/proc/1", "/sys",  "/sys/fs/cgroup", "/dev",   "/dev/null", "/dev/shm/x", "/usr", "/etc",
+        "/bin",    "/sbin", "/lib",           "/lib64", "/lib32",    "/libx32"}) {
     JailPlan bind = some_plan();
     bind.binds[1].target = bad;
     EXPECT_EQ(rule_of(bind, some_profile()), "target") << bad;
@@ -243,7 +335,8 @@ TEST(Narrow, RefusesATargetWithANul) {
 }
 
 TEST(Narrow, TakesTargetsBelowSystemDirectoriesAndNamesThatOnlyLookAlike) {
-  for (const std::string good : {"/usr/src/x", "/etc/app", "/devel", "/process", "/system", "/libs", "/mnt", "/home/alice/work/.git"}) {
+  for (const std::string good :
+       {"/usr/src/x", "/etc/app", "/devel", "/process", "/system", "/libs", "/mnt", "/home/alice/work/.git"}) {
     JailPlan plan = some_plan();
     plan.binds[1].target = good;
     EXPECT_EQ(rule_of(plan, some_profile()), "") << good;
@@ -322,10 +415,12 @@ TEST(Narrow, AnyPlanThatDecodesFromNoiseIsHandled) {
 }
 
 TEST(Hostname, FollowsRfc1123) {
-  for (const std::string& good : std::vector<std::string>{"a", "a-b", "build1", "A.b-c.d", "1", std::string(64, 'a')}) EXPECT_TRUE(is_hostname(good)) << good;
-  for (const std::string& bad : {std::string(), std::string("-a"), std::string("a-"), std::string("a..b"), std::string(".a"), std::string("a."),
-                                std::string("a_b"), std::string("a b"), std::string("a\nb"), std::string("a-.b"), std::string("a.-b"),
-                                std::string("\xc3\xa4"), std::string(65, 'a'), std::string("a\0b", 3)}) {
+  for (const std::string& good : std::vector<std::string>{"a", "a-b", "build1", "A.b-c.d", "1", std::string(64, 'a')})
+    EXPECT_TRUE(is_hostname(good)) << good;
+  for (const std::string& bad :
+       {std::string(), std::string("-a"), std::string("a-"), std::string("a..b"), std::string(".a"), std::string("a."),
+        std::string("a_b"), std::string("a b"), std::string("a\nb"), std::string("a-.b"), std::string("a.-b"),
+        std::string("\xc3\xa4"), std::string(65, 'a'), std::string("a\0b", 3)}) {
     EXPECT_FALSE(is_hostname(bad)) << bad;
   }
 }
