@@ -132,6 +132,11 @@ std::vector<Case> view_cases() {
        [](auto&, auto& q) { q.unix_sockets = UnixSockets::kAny; }},
       {"unix sockets out of range", "unix_sockets",
        [](auto& p, auto&) { p.unix_sockets = static_cast<UnixSockets>(9); }},
+  };
+}
+
+std::vector<Case> file_cases() {
+  return {
       {"workspace rw", "workspace", [](auto&, auto& q) { q.workspace = bit(Access::kRo); }},
       {"no workspace allowed", "workspace",
        [](auto& p, auto& q) {
@@ -307,6 +312,7 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
 }
 INSTANTIATE_TEST_SUITE_P(Identity, NarrowCase, testing::ValuesIn(identity_cases()), case_name);
 INSTANTIATE_TEST_SUITE_P(View, NarrowCase, testing::ValuesIn(view_cases()), case_name);
+INSTANTIATE_TEST_SUITE_P(Files, NarrowCase, testing::ValuesIn(file_cases()), case_name);
 INSTANTIATE_TEST_SUITE_P(Place, NarrowCase, testing::ValuesIn(place_cases()), case_name);
 INSTANTIATE_TEST_SUITE_P(Amount, NarrowCase, testing::ValuesIn(amount_cases()), case_name);
 INSTANTIATE_TEST_SUITE_P(Job, NarrowCase, testing::ValuesIn(job_cases()), case_name);
