@@ -1,0 +1,362 @@
+// procfs and kernel knobs, privileges, the system call interface, sockets, processes: ids E17 to E35, E38, E43, E61, E62, E68,
+// E71, E80.
+#include <csignal>
+#include <fstream>
+#include <sstream>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fmt/core.h>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/socket.h"
+#include "tests/jail/escape.h"
+
+namespace sandboxd::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// Sets a kernel setting of the whole host, and puts back what was there.
+class Setting {
+ public:
+  Setting(std::string path, const std::string& value) : path_(std::move(path)) {
+    const auto before = read_file(AT_FDCWD, path_, 4096);
+    if (!before.ok()) return;
+    before_ = *before;
+    changed_ = write_file_at(AT_FDCWD, path_, value).ok();
+  }
+  ~Setting() {
+    if (changed_) static_cast<void>(write_file_at(AT_FDCWD, path_, before_).ok());
+  }
+  Setting(const Setting&) = delete;
+  Setting& operator=(const Setting&) = delete;
+  [[nodiscard]] bool changed() const { return changed_; }
+
+ private:
+  std::string path_, before_;
+  bool changed_ = false;
+};
+
+std::size_t lines_of(const std::string& path) {
+  std::ifstream file(path);
+  std::size_t lines = 0;
+  for (std::string line; std::getline(file, line);) ++lines;
+  return lines;
+}
+
+TEST_F(Escape, E17_ProcAndSysTellNothingOfTheHost) {
+  const Output control = on_host(0, {"probe_proc", "read"});
+  expect_refused(jailed({"probe_proc", "read"}), control,
+                 {"/proc/kallsyms", "/proc/iomem", "/proc/interrupts", "/sys/class", "/sys/kernel"});
+  expect_refused(jailed({"probe_proc", "read"}, "", {"--user=root"}), control, {"/proc/kallsyms"});
+  expect_refused(jailed({"probe_proc", "read"}, "", {"--profile=strict"}), control, {"/proc/kallsyms"});
+}
+
+TEST_F(Escape, E18_NoKnobCanBeTurned) {
+  const Output control = on_host(0, {"probe_proc", "write"});
+  expect_refused(jailed({"probe_proc", "write"}), control,
+                 {"/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/1/oom_score_adj"});
+  expect_refused(jailed({"probe_proc", "write"}, "", {"--user=root"}), control, {"/proc/sys/kernel/core_pattern"});
+}
+
+TEST_F(Escape, E18_NoFileOfProcSysOrSysOpensForWriting) {
+  for (const char* user : {"--user=self", "--user=root"}) {
+    const Output output = jailed({"probe_proc", "write-all"}, "", {user});
+    EXPECT_EQ(output.status, 1) << describe(output);
+    EXPECT_THAT(output.out, Not(HasSubstr("through")));
+    EXPECT_THAT(output.out, Not(HasSubstr("files 0\n")));
+  }
+}
+
+TEST_F(Escape, E19_E80_NoCrashStartsTheHostsCoreDumpHelper) {
+  const std::string log = stack().dir().path() + "/crashes";
+  const std::string helper =
+      stack().dir().write("helper", fmt::format("#!/bin/sh\necho \"$1\" >>{}\nexec cat >/dev/null\n", log), 0, 0755);
+  const Setting setting("/proc/sys/kernel/core_pattern", "|" + helper + " %e");
+  if (!setting.changed()) GTEST_SKIP() << "kernel.core_pattern can't be set here";
+  EXPECT_EQ(jailed({"probe_proc", "crash", "keep"}).status, 128 + SIGSEGV);
+  const Output lowered = jailed({"probe_proc", "crash", "lower"});
+  EXPECT_EQ(lowered.status, 128 + SIGSEGV);
+  EXPECT_THAT(lowered.out, HasSubstr("refused setrlimit"));
+  EXPECT_EQ(jailed({"probe_proc", "crash", "lower"}, "", {"--user=root"}).status, 128 + SIGSEGV);
+  EXPECT_EQ(on_host(kAlice, {"probe_proc", "crash", "lower"}).status, 128 + SIGSEGV);
+  EXPECT_TRUE(eventually([&] { return lines_of(log) > 0; })) << "the helper did not run for the control";
+  EXPECT_EQ(lines_of(log), 1U);
+}
+
+TEST_F(Escape, E20_NoFreshProcOrSysInAUserNamespace) {
+  const Output control = on_host(kAlice, {"probe_proc", "fresh"});
+  if (parse_probe(control)["unshare"].detail == "EPERM")
+    GTEST_SKIP() << "this host gives users no namespaces: nothing to compare with";
+  expect_refused(jailed({"probe_proc", "fresh"}), control, {"unshare"});
+  expect_refused(jailed({"probe_proc", "fresh"}, "", {"--user=root"}), control, {"unshare"});
+}
+
+TEST_F(Escape, E24_TheJobHasNoCapabilityAndNoGroup) {
+  const Output control = on_host(0, {"probe_privs", "status"});
+  expect_refused(jailed({"probe_privs", "status"}), control, {"CapEff", "CapBnd", "CapPrm", "NoNewPrivs", "Seccomp"});
+  expect_refused(jailed({"probe_privs", "status"}, "", {"--user=root"}), control, {"CapEff"});
+  expect_refused(jailed({"probe_privs", "status"}, "", {"--profile=strict"}), control, {"CapEff"});
+}
+
+TEST_F(Escape, E24_TheFirstProcessKeepsThreeCapabilitiesAndNoGroup) {
+  Command run(stack().ctl_spec(kAlice, {"run", "--", "/bin/sh", "-c", "echo up; exec sleep 1000"}));
+  ASSERT_TRUE(run.await_output("up"));
+  int seen = 0;
+  for (const pid_t pid : processes_of_ids(stack().slice() + kIdsPerJail, kIdsPerSlice - kIdsPerJail)) {
+    if (command_name(pid) != "jail-init") continue;
+    ++seen;
+    for (const char* set : {"CapPrm", "CapEff"})
+      EXPECT_EQ(status_line(pid, set), "00000000000000e0") << set;  // KILL, SETGID, SETUID
+    for (const char* set : {"CapInh", "CapAmb", "CapBnd"}) EXPECT_EQ(status_line(pid, set), "0000000000000000") << set;
+    EXPECT_EQ(status_line(pid, "Groups"), "");
+    EXPECT_EQ(status_line(pid, "NoNewPrivs"), "1");
+    EXPECT_EQ(status_line(pid, "Seccomp"), "2");
+  }
+  EXPECT_EQ(seen, 1);
+  run.signal(SIGKILL);
+}
+
+TEST_F(Escape, E25_AUserIsSelfOrRootAndNothingElse) {
+  EXPECT_EQ(stack().ctl(kAlice, {"run", "--user=self", "--", "id", "-u"}).out, "4242\n");
+  EXPECT_EQ(stack().ctl(kAlice, {"run", "--user=root", "--", "id", "-u"}).out, "0\n");
+  for (const char* user : {"1", "01", "-1", "4294967295", "0x0", "+0", "0", "", "4242", "root ", "nobody"}) {
+    const Output output = stack().ctl(kAlice, {"run", fmt::format("--user={}", user), "--", "id", "-u"});
+    EXPECT_EQ(output.status, 125) << user << ": " << describe(output);
+    EXPECT_EQ(output.out, "") << user;
+  }
+}
+
+TEST_F(Escape, E26_NoNamespaceIsMadeOrJoined) {
+  const Output control = on_host(kAlice, {"probe_privs", "namespaces"});
+  if (!parse_probe(control)["clone-user"].through)
+    GTEST_SKIP() << "this host gives users no namespaces: nothing to compare with";
+  expect_refused(jailed({"probe_privs", "namespaces"}), control,
+                 {"clone-user", "clone-user+net", "clone3-user", "unshare-user+user", "unshare-user+net",
+                  "unshare-user+mnt", "setns"});
+  expect_refused(jailed({"probe_privs", "namespaces"}, "", {"--user=root"}), control, {"clone3-user"});
+  EXPECT_EQ(parse_probe(jailed({"probe_privs", "namespaces"}))["clone3-user"].detail, "ENOSYS");
+}
+
+TEST_F(Escape, E27_NoFileByItsHandle) {
+  expect_refused(jailed({"probe_privs", "handles", "/usr"}, "", {"--user=root"}),
+                 on_host(0, {"probe_privs", "handles", "/usr"}), {"name_to_handle_at", "open_by_handle_at"});
+}
+
+TEST_F(Escape, E27_E71_TheFirstProcessIsOutOfReach) {
+  const Output control = on_host(kAlice, {"probe_privs", "process", "child"});
+  for (const char* option : {"--user=self", "--user=root", "--profile=strict"}) {
+    expect_refused(jailed({"probe_privs", "process", "1"}, "", {option}), control,
+                   {"mem", "environ", "fd", "process_vm_readv", "prlimit-nofile", "setpriority", "kill", "ptrace-seize",
+                    "tgkill", "pidfd_send_signal", "ioprio_set"});
+  }
+}
+
+TEST_F(Escape, E28_NoKeyring) {
+  const Output control = on_host(kAlice, {"probe_privs", "keys"});
+  expect_refused(jailed({"probe_privs", "keys"}), control, {"user-keyring", "add_key"});
+  expect_refused(jailed({"probe_privs", "keys"}, "", {"--profile=strict"}), control, {"user-keyring"});
+}
+
+TEST_F(Escape, E30_NoForeignAbi) {
+  const Output inside = jailed({"probe_abi", "foreign"});
+  const Output control = on_host(0, {"probe_abi", "foreign"});
+  EXPECT_EQ(inside.status, 1) << describe(inside);
+  for (const auto& [name, tried] : parse_probe(inside)) EXPECT_EQ(tried.detail, "ENOSYS") << name;
+  if (control.status != 0) GTEST_SKIP() << "this kernel has no other ABI: " << control.out;
+  expect_refused(inside, control, {"i386-getpid", "i386-socketcall"});
+}
+
+TEST_F(Escape, E31_UnknownCallsDoNotExist) {
+  expect_refused(jailed({"probe_abi", "unknown"}), on_host(kAlice, {"probe_abi", "unknown"}), {"clone3", "openat2"});
+  const Output works = jailed({"probe_abi", "fallbacks"});
+  EXPECT_THAT(works.out, Not(HasSubstr("refused"))) << describe(works);
+}
+
+TEST_F(Escape, E32_HighBitsOfAnIoctlDoNotHideIt) {
+  const Output control = on_host(0, {"probe_abi", "terminal"});
+  expect_refused(jailed({"probe_abi", "terminal"}), control,
+                 {"TIOCSTI", "TIOCSTI-high-bits", "TIOCSTI-all-high-bits", "TIOCSETD"});
+  for (const auto& [name, tried] : parse_probe(jailed({"probe_abi", "terminal"})))
+    EXPECT_EQ(tried.detail, "EPERM") << name;
+}
+
+TEST_F(Escape, E33_NoIoUring) {
+  const Output control = on_host(0, {"probe_abi", "io-uring"});
+  if (!parse_probe(control)["setup"].through) GTEST_SKIP() << "this kernel has io_uring turned off: " << control.out;
+  expect_refused(jailed({"probe_abi", "io-uring"}), control, {"setup", "enter", "register"});
+}
+
+TEST_F(Escape, E34_SocketsOfTcpUdpAndRoutingOnly) {
+  const Output control = on_host(0, {"probe_abi", "sockets"});
+  expect_refused(jailed({"probe_abi", "sockets"}), control,
+                 {"unix", "packet", "netlink-generic", "netlink-uevent", "raw", "netlink-high-bits"});
+  expect_refused(jailed({"probe_abi", "sockets"}, "", {"--profile=host-network", "--network=host"}), control,
+                 {"unix", "packet"});
+  EXPECT_EQ(parse_probe(jailed({"probe_abi", "route"}))["netlink-route"].through, true);
+  expect_refused(jailed({"probe_abi", "route"}, "", {"--profile=strict"}), on_host(kAlice, {"probe_abi", "route"}),
+                 {"netlink-route", "inet"});
+}
+
+TEST_F(Escape, E35_NoCallThatAdministersOrDebugs) {
+  const Output control = on_host(0, {"probe_abi", "administration"});
+  for (const char* option : {"--user=self", "--user=root", "--profile=strict"}) {
+    expect_refused(
+        jailed({"probe_abi", "administration"}, "", {option}), control,
+        {"bpf", "perf_event_open", "userfaultfd", "mount", "fsopen", "open_tree", "process_madvise", "ptrace",
+         "settimeofday", "vmsplice", "kcmp", "personality-no-randomize", "personality-read-implies-exec"});
+  }
+}
+
+// Listens on a path (and on "@" + name when abstract).
+class Listener {
+ public:
+  explicit Listener(const std::string& address, int type = SOCK_STREAM)
+      : fd_(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)) {
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    address.copy(name.sun_path, sizeof name.sun_path - 1);
+    auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size() + 1);
+    if (address[0] == '@') {
+      name.sun_path[0] = '\0';
+      --size;
+    }
+    up_ = ::bind(fd_.get(), reinterpret_cast<sockaddr*>(&name), size) == 0 &&
+          (type == SOCK_DGRAM || ::listen(fd_.get(), 8) == 0);
+  }
+  [[nodiscard]] bool up() const { return up_; }
+
+ private:
+  UniqueFd fd_;
+  bool up_ = false;
+};
+
+TEST_F(Escape, E38_NoSocketOfTheHostIsInReach) {
+  const std::string abstract = fmt::format("@sandboxd-test-{}", ::getpid());
+  const Listener stream(abstract);
+  const std::string datagram_path = stack().dir().path() + "/datagram";
+  const Listener datagram(datagram_path, SOCK_DGRAM);
+  ASSERT_TRUE(stream.up() && datagram.up());
+  ::chmod(datagram_path.c_str(), 0777);
+  const std::vector<std::string> command = {
+      "probe_ipc", "connect", abstract, stack().socket(), stack().runtime_dir() + "/broker.sock", datagram_path};
+  const Output control = on_host(kAlice, command);
+  const std::vector<std::string> shown = {"--ro-bind", stack().dir().path()};
+  expect_refused(
+      jailed(command, "", shown), control,
+      {abstract + "-stream", stack().socket() + "-stream", datagram_path + "-datagram", datagram_path + "-pair"});
+  std::vector<std::string> with_network = shown;
+  with_network.insert(with_network.end(), {"--profile=host-network", "--network=host"});
+  expect_refused(jailed(command, "", with_network), control, {abstract + "-stream"});
+}
+
+TEST_F(Escape, E38_TheDaemonTakesNoCallFromAnIdOfThePool) {
+  EXPECT_EQ(stack().ctl(kAlice, {"ps"}).status, 0);
+  EXPECT_EQ(stack().ctl(stack().slice() + kIdsPerJail + kJobOffset, {"ps"}).status, 125);
+}
+
+TEST_F(Escape, E43_EverythingIsDeadAfterAKill) {
+  Command run(stack().ctl_spec(kAlice, {"run", "--name=stay", "--ro-bind", stack().probes() + ":/probes", "--",
+                                        "/probes/probe_stay", "wait", "20"}));
+  ASSERT_TRUE(run.await_output("ready"));
+  const auto jailed_processes = [&] {
+    return processes_of_ids(stack().slice() + kIdsPerJail, kIdsPerSlice - kIdsPerJail).size();
+  };
+  EXPECT_EQ(jailed_processes(), 22U);
+  EXPECT_EQ(stack().ctl(kAlice, {"kill", "stay", "--signal=KILL"}).status, 0);
+  EXPECT_EQ(run.finish().status, 128 + SIGKILL);
+  EXPECT_TRUE(eventually([&] { return jailed_processes() == 0; }));
+}
+
+TEST_F(Escape, E43_TheJailEndsWithItsJob) {
+  const Output output = jailed({"probe_stay", "leave", "20"});
+  EXPECT_EQ(output.status, 0) << describe(output);
+  EXPECT_TRUE(
+      eventually([&] { return processes_of_ids(stack().slice() + kIdsPerJail, kIdsPerSlice - kIdsPerJail).empty(); }));
+  // The control: outside they outlive whoever started them.
+  constexpr uid_t kNobodyElse = 4999;
+  EXPECT_EQ(on_host(kNobodyElse, {"probe_stay", "leave", "3"}).status, 0);
+  const std::vector<pid_t> stayed = processes_of_ids(kNobodyElse, 1);
+  EXPECT_EQ(stayed.size(), 3U);
+  for (const pid_t pid : stayed) ::kill(pid, SIGKILL);
+}
+
+TEST_F(Escape, E61_TheHostIsNotRecognised) {
+  Tries inside = parse_probe(jailed({"probe_self", "identity"}, "", {"--hostname=box"}));
+  Tries outside = parse_probe(on_host(kAlice, {"probe_self", "identity"}));
+  EXPECT_EQ(inside["hostname"].detail, "box");
+  EXPECT_NE(inside["hostname"].detail, outside["hostname"].detail);
+  EXPECT_EQ(inside["etc-hostname"].detail, "box");
+  for (const char* name : {"machine-id", "dbus-machine-id", "dmi"})
+    EXPECT_FALSE(inside[name].through) << name << " " << inside[name].detail;
+  ASSERT_TRUE(outside["boot-id"].through);
+  EXPECT_NE(inside["boot-id"].detail, outside["boot-id"].detail);
+}
+
+TEST_F(Escape, E62_NoRootOfProcLeadsOut) {
+  const std::string secret = marker();
+  const Output control = on_host(kAlice, {"probe_self", "roots", secret});
+  expect_refused(jailed({"probe_self", "roots", secret}), control,
+                 {"plain", "/proc/self/root", "/proc/thread-self/root"});
+  expect_refused(jailed({"probe_self", "roots", secret}, "", {"--user=root"}), control, {"/proc/self/root"});
+  expect_refused(jailed({"probe_self", "roots", secret}, "", {"--profile=strict"}), control, {"/proc/self/root"});
+}
+
+TEST_F(Escape, E68_TheCallersOwnSocketsInItsWorkspaceAreOutOfReach) {
+  const std::string workspace = make_workspace();
+  const std::string path = workspace + "/agent";
+  const Listener listener(path);
+  ASSERT_TRUE(listener.up());
+  ASSERT_EQ(::chown(path.c_str(), kAlice, kAlice), 0);
+  ::chmod(path.c_str(), 0600);
+  const std::vector<std::string> command = {"probe_ipc", "connect", path};
+  const Output control = on_host(kAlice, command);
+  expect_refused(jailed(command, workspace), control, {path + "-stream"});
+  expect_refused(jailed(command, "", {"--workspace=ro", "--workspace-dir", workspace}), control, {path + "-stream"});
+  expect_refused(jailed(command, workspace, {"--profile=host-network", "--network=host"}), control, {path + "-stream"});
+}
+
+// The control of E68: what holds a FIFO back is Landlock, since a read-only mount doesn't.
+struct Fifo {
+  explicit Fifo(const std::string& workspace) : path(workspace + "/fifo") {
+    EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    EXPECT_EQ(::chown(path.c_str(), kAlice, kAlice), 0);
+    reader.reset(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  }
+  std::string path;
+  UniqueFd reader{};
+};
+
+TEST_F(Escape, E68_AFifoOfAReadOnlyWorkspaceCantBeWritten) {
+  const std::string workspace = make_workspace();
+  const Fifo fifo(workspace);
+  const Output control = on_host(kAlice, {"probe_ipc", "fifo", fifo.path});
+  EXPECT_TRUE(parse_probe(control)["write"].through) << describe(control);
+  const Output inside = jailed({"probe_ipc", "fifo", "/work/fifo"}, "",
+                               {"--workspace=ro", "--workspace-dir", workspace, "--at", "/work"});
+  EXPECT_EQ(inside.status, 1) << describe(inside);
+  EXPECT_EQ(parse_probe(jailed({"probe_ipc", "fifo", "/work/fifo"}, workspace, {"--at", "/work"}))["write"].through,
+            true)
+      << "what is rw may be written";
+}
+
+TEST_F(Escape, E80_TheCoreLimitStaysAsItIs) {
+  const Output control = on_host(kAlice, {"probe_proc", "core-limit"});
+  for (const char* option : {"--user=self", "--user=root", "--profile=strict"}) {
+    const Output inside = jailed({"probe_proc", "core-limit"}, "", {option});
+    expect_refused(inside, control, {"prlimit64", "prlimit64-pid"});
+    EXPECT_THAT(inside.out, HasSubstr("soft 1 hard 1"));
+  }
+}
+
+}  // namespace
+}  // namespace sandboxd::test

@@ -1,0 +1,73 @@
+// Doors beside the files: socket files, abstract sockets, FIFOs.
+#include <cstddef>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/sandboxees/probe.h"
+
+namespace {
+
+using probe::refused;
+using probe::tried;
+
+// "@name" is abstract, as ss(8) writes it.
+socklen_t address_of(const char* text, sockaddr_un& address) {
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, text, sizeof address.sun_path - 1);
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(address.sun_path));
+  if (text[0] != '@') return size + 1;
+  address.sun_path[0] = '\0';
+  return size;
+}
+
+void try_connect(const std::string& name, const char* text, int type) {
+  sockaddr_un address{};
+  const socklen_t size = address_of(text, address);
+  const int fd = ::socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+  if (fd < 0) return refused(name, errno);
+  // EPROTOTYPE: the socket is there, of another type.
+  const int r = ::connect(fd, reinterpret_cast<sockaddr*>(&address), size);
+  if (r < 0 && errno == EPROTOTYPE)
+    probe::through(name, "EPROTOTYPE");
+  else
+    tried(name, r);
+}
+
+// ARGUMENTS: addresses.
+void check_connect(char** arguments) {
+  for (; *arguments != nullptr; ++arguments) {
+    try_connect(std::string(*arguments) + "-stream", *arguments, SOCK_STREAM);
+    try_connect(std::string(*arguments) + "-packet", *arguments, SOCK_SEQPACKET);
+    try_connect(std::string(*arguments) + "-datagram", *arguments, SOCK_DGRAM);
+    sockaddr_un address{};
+    const socklen_t size = address_of(*arguments, address);
+    int pair[2] = {-1, -1};
+    const std::string name = std::string(*arguments) + "-pair";
+    if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, &pair[0]) < 0) {
+      refused(name, errno);
+    } else {
+      const int r = ::connect(pair[0], reinterpret_cast<sockaddr*>(&address), size);
+      if (r < 0 && errno == EPROTOTYPE)
+        probe::through(name, "EPROTOTYPE");
+      else
+        tried(name, r);
+    }
+  }
+}
+
+// ARGUMENT: a FIFO that somebody outside reads.
+void check_fifo(char** arguments) {
+  const int fd = ::open(arguments[0], O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return refused("open", errno);
+  tried("write", ::write(fd, "x", 1));
+}
+
+constexpr probe::Check kChecks[] = {{"connect", 1, check_connect}, {"fifo", 1, check_fifo}};
+
+}  // namespace
+
+int main(int argc, char** argv) { return probe::main_of(kChecks, argc, argv); }

@@ -1,0 +1,184 @@
+#include "tests/support/host.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <fmt/core.h>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/text.h"
+#include "tests/support/command.h"
+
+namespace sandboxd::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::vector<pid_t> all_processes() {
+  std::vector<pid_t> pids;
+  std::error_code error;
+  for (auto row = fs::directory_iterator("/proc", error); !error && row != fs::directory_iterator();
+       row.increment(error)) {
+    if (const auto pid = parse_uint(row->path().filename().string(), 1U << 30))
+      pids.push_back(static_cast<pid_t>(*pid));
+  }
+  return pids;
+}
+
+}  // namespace
+
+std::uint32_t test_slice() {
+  static std::uint32_t calls = 0;
+  const std::uint32_t at = 200 + (static_cast<std::uint32_t>(::getpid()) * 13 + calls++) % 800;
+  return kPoolFirst + at * kIdsPerSlice;
+}
+
+std::string status_line(pid_t pid, const std::string& name) {
+  std::istringstream lines(read_text(fmt::format("/proc/{}/status", pid)));
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(name + ":")) continue;
+    const std::size_t at = line.find_first_not_of(" \t", name.size() + 1);
+    return at == std::string::npos ? "" : line.substr(at);
+  }
+  return "";
+}
+
+std::vector<pid_t> processes_of_ids(std::uint32_t first, std::uint32_t count) {
+  std::vector<pid_t> found;
+  for (const pid_t pid : all_processes()) {
+    const std::string line = status_line(pid, "Uid");
+    const auto uid = parse_uint(line.substr(0, line.find('\t')), UINT32_MAX);
+    if (uid && *uid >= first && *uid - first < count) found.push_back(pid);
+  }
+  return found;
+}
+
+std::string command_name(pid_t pid) {
+  std::string name = read_text(fmt::format("/proc/{}/comm", pid));
+  if (!name.empty()) name.pop_back();
+  return name;
+}
+
+std::size_t open_descriptors(pid_t pid) {
+  std::error_code error;
+  const fs::directory_iterator rows(fmt::format("/proc/{}/fd", pid), error);
+  return error ? 0 : static_cast<std::size_t>(std::distance(rows, fs::directory_iterator()));
+}
+
+std::vector<pid_t> children_of(pid_t pid) {
+  std::vector<pid_t> found;
+  for (const pid_t one : all_processes()) {
+    if (status_line(one, "PPid") == std::to_string(pid)) found.push_back(one);
+  }
+  return found;
+}
+
+std::string slice_cgroup(std::uint32_t slice_first) {
+  std::istringstream lines(read_text("/proc/self/mountinfo"));
+  const std::string name = fmt::format("slice-{}", slice_first);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find(" - cgroup2 ") == std::string::npos) continue;
+    std::istringstream words(line);
+    std::string point;
+    for (int i = 0; i < 5; ++i) words >> point;
+    std::error_code error;
+    auto row = fs::recursive_directory_iterator(point, fs::directory_options::skip_permission_denied, error);
+    for (; !error && row != fs::recursive_directory_iterator(); row.increment(error)) {
+      if (row->path().filename() == name) return row->path();
+    }
+  }
+  return "";
+}
+
+std::vector<std::string> jail_cgroups(std::uint32_t slice_first) {
+  std::vector<std::string> found;
+  const std::string slice = slice_cgroup(slice_first);
+  if (slice.empty()) return found;
+  std::error_code error;
+  for (auto row = fs::directory_iterator(slice, error); !error && row != fs::directory_iterator();
+       row.increment(error)) {
+    const std::string name = row->path().filename();
+    if (name.starts_with("jail-")) found.push_back(name);
+  }
+  return found;
+}
+
+std::size_t host_mounts() {
+  const std::string text = read_text("/proc/self/mountinfo");
+  return static_cast<std::size_t>(std::ranges::count(text, '\n'));
+}
+
+bool eventually(const std::function<bool()>& holds, int timeout_ms) {
+  const std::uint64_t deadline = monotonic_usec() + static_cast<std::uint64_t>(scaled_ms(timeout_ms)) * 1000;
+  while (!holds()) {
+    if (monotonic_usec() >= deadline) return false;
+    ::poll(nullptr, 0, 10);
+  }
+  return true;
+}
+
+WorkDir::WorkDir() {
+  const std::string beside = fs::read_symlink("/proc/self/exe").parent_path();
+  for (const std::string& base : {std::string("/tmp"), std::string("/var/tmp"), beside}) {
+    struct statfs info {};
+    if (::statfs(base.c_str(), &info) < 0 || info.f_type == TMPFS_MAGIC || info.f_type == OVERLAYFS_SUPER_MAGIC)
+      continue;
+    std::string pattern = base + "/sandboxd-test-XXXXXX";
+    if (::mkdtemp(pattern.data()) == nullptr) continue;
+    path_ = pattern;
+    ::chmod(path_.c_str(), 0755);
+    return;
+  }
+  fmt::print(stderr, "no file system here has id-mapped mounts: /tmp, /var/tmp, {}\n", beside);
+  std::abort();
+}
+
+WorkDir::~WorkDir() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+std::string WorkDir::make(const std::string& name, uid_t owner, mode_t mode) const {
+  const std::string path = path_ + "/" + name;
+  fs::create_directories(path);
+  ::chmod(path.c_str(), mode);
+  if (::chown(path.c_str(), owner, owner) < 0) std::abort();
+  return path;
+}
+
+std::string WorkDir::write(const std::string& name, const std::string& text, uid_t owner, mode_t mode) const {
+  const std::string path = path_ + "/" + name;
+  std::ofstream(path) << text;
+  if (::chown(path.c_str(), owner, owner) < 0) std::abort();
+  ::chmod(path.c_str(), mode);
+  return path;
+}
+
+std::string WorkDir::copy_program(const std::string& name, const std::string& to, uid_t owner, mode_t mode) const {
+  const std::string path = path_ + "/" + to;
+  fs::copy_file(program_path(name), path, fs::copy_options::overwrite_existing);
+  if (::chown(path.c_str(), owner, owner) < 0) std::abort();
+  ::chmod(path.c_str(), mode);
+  return path;
+}
+
+}  // namespace sandboxd::test

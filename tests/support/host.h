@@ -1,0 +1,59 @@
+// What is on the host: processes by id range, cgroups, mounts. For saying that nothing is left, and for reaching a jail from
+// outside. Reads procfs and cgroupfs only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "tests/support/program.h"
+
+namespace sandboxd::test {
+
+// A share of the id pool for one daemon of a test: far from the first ones, and another for each call.
+std::uint32_t test_slice();
+
+// The processes whose real uid is in first .. first + count - 1.
+std::vector<pid_t> processes_of_ids(std::uint32_t first, std::uint32_t count);
+std::string status_line(pid_t pid,
+                        const std::string& name);  // of /proc/PID/status, without the name; empty when it is gone
+std::string command_name(pid_t pid);
+std::size_t open_descriptors(pid_t pid);
+std::vector<pid_t> children_of(pid_t pid);
+
+// The directory of a daemon's jails in the cgroup2 hierarchy; empty when there is none.
+std::string slice_cgroup(std::uint32_t slice_first);
+std::vector<std::string> jail_cgroups(std::uint32_t slice_first);
+// As many lines as the host's mount namespace has mounts.
+std::size_t host_mounts();
+
+// Polls (no event tells of these things) until `holds` says so, or the deadline: what it said last.
+bool eventually(const std::function<bool()>& holds, int timeout_ms = 10'000);
+
+// A directory on a file system whose mounts can be id-mapped on every kernel (tmpfs can from 6.3 only), removed at the end.
+// Mode 0755, root's.
+class WorkDir {
+ public:
+  WorkDir();
+  ~WorkDir();
+  WorkDir(const WorkDir&) = delete;
+  WorkDir& operator=(const WorkDir&) = delete;
+  [[nodiscard]] const std::string& path() const { return path_; }
+  // A directory of this user's below it.
+  [[nodiscard]] std::string make(const std::string& name, uid_t owner, mode_t mode = 0755) const;
+  [[nodiscard]] std::string write(const std::string& name, const std::string& text, uid_t owner = 0,
+                                  mode_t mode = 0644) const;
+  // A copy of a program of the build tree.
+  [[nodiscard]] std::string copy_program(const std::string& name, const std::string& to, uid_t owner = 0,
+                                         mode_t mode = 0755) const;
+
+ private:
+  std::string path_;
+};
+
+}  // namespace sandboxd::test
