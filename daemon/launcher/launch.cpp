@@ -339,7 +339,8 @@ Step Launch::run() {
   for (const Member step : kOrder) {
     if (Step failed = (this->*step)()) return failed;
   }
-  STEP("set-up", say(wire::Sync::kAcked));
+  // A jail whose set-up failed meanwhile has closed its end, and left a record that says why: it is read below.
+  if (const Status told = say(wire::Sync::kAcked); !told.ok() && told.error().code != EPIPE) return StepError{"set-up", told.error(), false};
   if (Step failed = await_ready_and_read_back()) return failed;
   STEP("set-up", say(wire::Sync::kGo));
   return {};

@@ -118,7 +118,7 @@ constexpr std::array kMasks = {MaskRow{"sys", Mask::kLocked},      MaskRow{"bus"
                                MaskRow{"irq", Mask::kLocked},      MaskRow{"keys", Mask::kNull},       MaskRow{"key-users", Mask::kNull},
                                MaskRow{"interrupts", Mask::kNull},   MaskRow{"timer_list", Mask::kNull}, MaskRow{"sched_debug", Mask::kNull},
                                MaskRow{"latency_stats", Mask::kNull}, MaskRow{"acpi", Mask::kEmpty},     MaskRow{"asound", Mask::kEmpty},
-                               MaskRow{"scsi", Mask::kEmpty}};
+                               MaskRow{"scsi", Mask::kEmpty},      MaskRow{"sys/kernel/random/boot_id", Mask::kNull}};
 
 }  // namespace
 
