@@ -71,6 +71,7 @@ Outcome read_plan(int fd, Plan& plan) {
   const auto size = static_cast<std::size_t>(info.st_size);
   const long at = sys::raw(SYS_mmap, nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0L);
   if (at < 0) return {at, "mmap plan"};
+  sys::raw(SYS_close, fd);
   wire::View view(reinterpret_cast<const std::uint8_t*>(at), size);
   if (view.number<std::uint32_t>() != wire::kInitPlanMagic) return {-EPROTO, "plan magic"};
   plan.job_uid = view.number<std::uint32_t>();
