@@ -53,6 +53,49 @@ long raw(long number, A... a) noexcept {
 
 // clone(2) for a child on a stack of its own that runs `run(argument)` and never returns from it. Returns the child's pid
 // (in the caller's pid namespace) or -errno, in the parent only. `stack_top` is 16-byte aligned.
-long clone_on_stack(unsigned long flags, void* stack_top, int* child_tid, void (*run)(void*), void* argument) noexcept;
+// The child finds `run` and `argument` on its own stack; it must not return into the parent's frames.
+inline long clone_on_stack(unsigned long flags, void* stack_top, int* child_tid, void (*run)(void*), void* argument) noexcept {
+  auto* top = static_cast<void**>(stack_top);
+  *--top = argument;
+  *--top = reinterpret_cast<void*>(run);
+#if defined(__x86_64__)
+  long result = 0;
+  register long r10 __asm__("r10") = reinterpret_cast<long>(child_tid);
+  register long r8 __asm__("r8") = 0;
+  __asm__ volatile(
+      "syscall\n"
+      "test %%rax, %%rax\n"
+      "jnz 1f\n"
+      "xor %%ebp, %%ebp\n"
+      "pop %%rax\n"   // run
+      "pop %%rdi\n"   // argument; the stack is 16-byte aligned again before the call
+      "call *%%rax\n"
+      "hlt\n"
+      "1:\n"
+      : "=a"(result)
+      : "a"(SYS_clone), "D"(flags), "S"(top), "d"(0L), "r"(r10), "r"(r8)
+      : "rcx", "r11", "memory");
+  return result;
+#else
+  register long x8 __asm__("x8") = SYS_clone;
+  register long x0 __asm__("x0") = static_cast<long>(flags);
+  register long x1 __asm__("x1") = reinterpret_cast<long>(top);
+  register long x2 __asm__("x2") = 0;
+  register long x3 __asm__("x3") = 0;
+  register long x4 __asm__("x4") = reinterpret_cast<long>(child_tid);
+  __asm__ volatile(
+      "svc 0\n"
+      "cbnz x0, 1f\n"
+      "mov x29, #0\n"
+      "ldp x9, x0, [sp], #16\n"
+      "blr x9\n"
+      "brk #1\n"
+      "1:\n"
+      : "+r"(x0)
+      : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4)
+      : "x9", "x29", "x30", "memory");
+  return x0;
+#endif
+}
 
 }  // namespace sandboxd::sys

@@ -18,12 +18,16 @@
 
 namespace sandboxd::launcher {
 
-Result<Client> claim_client(const std::string& socket, const wire::JailPlan& plan) {
-  TRY_ASSIGN(const UniqueFd broker, connect_unix(socket, SOCK_SEQPACKET));
+Result<UniqueFd> begin_claim(const std::string& socket, const wire::JailPlan& plan) {
+  TRY_ASSIGN(UniqueFd broker, connect_unix(socket, SOCK_SEQPACKET));
   TRY(wire::send(broker.get(), wire::ClaimMessage::kClaim, plan.number, wire::Claim{plan.token}));
-  TRY_ASSIGN(const bool ready, wait_readable(broker.get(), monotonic_usec() + 2 * wire::kClaimWaitUsec));
+  return broker;
+}
+
+Result<Client> finish_claim(int broker) {
+  TRY_ASSIGN(const bool ready, wait_readable(broker, monotonic_usec() + 2 * wire::kClaimWaitUsec));
   if (!ready) return sys_error_code(ETIMEDOUT, "the broker does not answer");
-  TRY_ASSIGN(wire::Message answer, wire::receive_message(broker.get(), kMaxFdsPerMessage - 1));
+  TRY_ASSIGN(wire::Message answer, wire::receive_message(broker, kMaxFdsPerMessage - 1));
   if (answer.end) return sys_error_code(ECONNRESET, "the broker closed the claim");
   if (answer.type == static_cast<std::uint16_t>(wire::ClaimMessage::kClaimFailed)) {
     TRY_ASSIGN(const wire::Refused refused, wire::body_of<wire::Refused>(answer));

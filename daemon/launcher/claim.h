@@ -18,8 +18,10 @@ struct Client {
   UniqueFd mount_namespace{};  // only when the client is in another one
 };
 
+// Asks for the descriptors under the plan's token; the broker looks them up while the caller does something else.
+Result<UniqueFd> begin_claim(const std::string& socket, const wire::JailPlan& plan);
 // EACCES for a token that nobody holds. The ids are the kernel's, through the broker; never the plan's.
-Result<Client> claim_client(const std::string& socket, const wire::JailPlan& plan);
+Result<Client> finish_claim(int broker);
 // While it lives, files are looked up as the client (setfsuid(2)): what a directory refuses to its owner's caller, it refuses
 // to us, and a private one opens.
 class AsFileUser {

@@ -61,6 +61,7 @@ class Launch {
   Status answer(int connection, std::uint64_t id) const;
 
  private:
+  Step begin();
   Step claim();
   Step send_record();
   Step make_cgroup();
@@ -82,7 +83,7 @@ class Launch {
   const wire::Profile& profile_;
   std::uint32_t first_id_;
   Client client_{};
-  UniqueFd audit_{};
+  UniqueFd broker_{}, audit_{};
   std::optional<cgroups::Cgroup> cgroup_{};
   UniqueFd file_owner_{};  // the helper user namespace
   std::vector<UniqueFd> binds_{};
@@ -98,7 +99,7 @@ class Launch {
   wire::Started started_{};
 };
 
-Step Launch::claim() {
+Step Launch::begin() {
   started_.broker_uid = 0xFFFFFFFFU;
   if (!plan_.has_token) {
     if (!plan_.binds.empty() || plan_.root == wire::RootKind::kDirectory || plan_.job.stdio == wire::StdioMode::kInherit) {
@@ -106,7 +107,15 @@ Step Launch::claim() {
     }
     return {};
   }
-  auto claimed = claim_client(host_.claim_socket, plan_);
+  auto begun = begin_claim(host_.claim_socket, plan_);
+  if (!begun.ok()) return StepError{"claim", std::move(begun).error(), false};
+  broker_ = std::move(begun).value();
+  return {};
+}
+
+Step Launch::claim() {
+  if (!plan_.has_token) return {};
+  auto claimed = finish_claim(broker_.get());
   if (!claimed.ok()) return StepError{"claim", std::move(claimed).error(), false};
   client_ = std::move(claimed).value();
   if (auto checked = check_ids(plan_, client_, host_.profiles.config); !checked.ok()) return StepError{"claim", std::move(checked).error(), true};
@@ -164,7 +173,7 @@ Step Launch::make_cgroup() {
 
 Step Launch::make_network() {
   if (plan_.network == wire::NetworkMode::kNone) {
-    STEP("network", enter_new_network());
+    STEP("network", host_.network >= 0 ? enter_network(host_.network) : enter_new_network());
   } else if (host_.landlock_abi < 6 && plan_.unix_sockets == wire::UnixSockets::kAny) {
     // The host's abstract sockets are in reach, and only Landlock's scope (ABI 6) could keep a job from them.
     return StepError{"network", sys_error_code(EPERM, "network 'host' with unix_sockets 'any' needs Landlock ABI 6, this kernel has {}", host_.landlock_abi), true};
@@ -324,7 +333,7 @@ Step Launch::await_ready_and_read_back() {
   if (packet->bytes.size() == sizeof record) std::memcpy(&record, packet->bytes.data(), sizeof record);
   if (record.what != wire::Sync::kReady) return StepError{"set-up", sys_error_code(ECHILD, "the jail died while it was set up"), false};
   landlock_probe_ = record.landlock_probe == 1;
-  const Expected expected{&plan_, first_id_, init_pid_, network_inode_, cgroup_name(plan_.number), host_.landlock_abi, landlock_probe_};
+  const Expected expected{&plan_, first_id_, init_pid_, network_inode_, cgroup_name(plan_.number), host_.landlock_abi, landlock_probe_, &host_.namespaces};
   auto facts = read_back_launch(host_.proc_dir, *cgroup_, expected);
   STEP("read-back", facts);
   started_.readback = std::move(facts).value();
@@ -334,8 +343,10 @@ Step Launch::await_ready_and_read_back() {
 Step Launch::run() {
   if (auto breach = wire::check_narrows(plan_, profile_)) return StepError{breach->step, Error{breach->code, breach->detail}, true};
   using Member = Step (Launch::*)();
-  static constexpr std::array<Member, 9> kOrder = {&Launch::claim,         &Launch::send_record, &Launch::make_cgroup, &Launch::make_network, &Launch::collect_mounts,
-                                                    &Launch::prepare_clone, &Launch::clone,       &Launch::pin_and_map, &Launch::await_ack};
+  // The cgroup and the network namespace are made while the broker looks the token up, the jail's root is put together while
+  // the record is written: what waits for the disk is awaited last, before the workload's files or code are touched.
+  static constexpr std::array<Member, 10> kOrder = {&Launch::begin,          &Launch::make_cgroup,   &Launch::make_network, &Launch::claim,       &Launch::send_record,
+                                                    &Launch::collect_mounts, &Launch::prepare_clone, &Launch::clone,        &Launch::pin_and_map, &Launch::await_ack};
   for (const Member step : kOrder) {
     if (Step failed = (this->*step)()) return failed;
   }

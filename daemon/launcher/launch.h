@@ -7,6 +7,7 @@
 
 #include "base/unique_fd.h"
 #include "cgroups/cgroup.h"
+#include "daemon/launcher/read_back.h"
 #include "daemon/launcher/template.h"
 #include "daemon/wire/message.h"
 #include "daemon/wire/profile_set.h"
@@ -22,6 +23,8 @@ struct Host {
   int init_program = -1;  // jail-init, O_PATH
   std::uint32_t slice_first = 0;
   int landlock_abi = 0;
+  int network = -1;       // a network namespace made ahead, for this launch alone; -1: it makes its own
+  const HostNamespaces& namespaces;
   std::string claim_socket{};
   std::string audit_socket{};
 };

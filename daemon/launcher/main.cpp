@@ -151,8 +151,11 @@ Status run() {
   TRY(drop_start_only());
   UniqueFd proc(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!proc) return sys_error("open /proc");
+  TRY_ASSIGN(HostNamespaces namespaces, host_namespaces(proc.get(), base.mount_namespace.get()));
+  NetworkPool networks;
+  TRY(networks.start());
   Server server(Server::Parts{std::move(listener), std::move(signals), std::move(proc), std::move(init), std::move(base), std::move(jails), std::move(profiles), std::move(profilec),
-                              slice_first, abi, runtime_dir});
+                              slice_first, abi, runtime_dir, std::move(namespaces), std::move(networks)});
   return server.run();
 }
 

@@ -26,6 +26,9 @@ Result<UniqueFd> make_file_owner_namespace(int proc_dir, std::uint32_t uid, std:
 // A new network namespace for this process, owned by the host's user namespace so that the jail can't change it; lo is up.
 Status enter_new_network();
 
+// One that was made ahead (network_pool.h).
+Status enter_network(int network);
+
 // The inode of /proc/SELF_OR_PID/ns/NAME, which names a namespace (namespaces(7)).
 Result<std::uint64_t> namespace_inode(int proc_pid_dir, const char* name);
 

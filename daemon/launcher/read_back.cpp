@@ -4,9 +4,9 @@
 #include <array>
 #include <cerrno>
 #include <map>
-#include <sstream>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -54,8 +54,14 @@ Status add_process(wire::Readback& out, int process) {
   return {};
 }
 
+std::string_view next_word(std::string_view& line) {
+  const std::string_view word = line.substr(0, line.find(' '));
+  line.remove_prefix(std::min(line.size(), word.size() + 1));
+  return word;
+}
+
 // mountinfo writes space, tab, newline and backslash as \ooo.
-std::string unescape_octal(const std::string& text) {
+std::string unescape_octal(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\\' && i + 3 < text.size()) {
@@ -71,16 +77,15 @@ std::string unescape_octal(const std::string& text) {
 // mountinfo (proc(5)): field 5 is the mount point, 6 its options, then optional fields up to "-", then the type.
 Status add_mounts(wire::Readback& out, int process) {
   TRY_ASSIGN(const std::string text, read_file(process, "mountinfo"));
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string skip, point, options, word, type;
-    for (int i = 0; i < 4; ++i) words >> skip;
-    words >> point >> options;
-    bool shared = false;
-    while (words >> word && word != "-") shared = true;
-    words >> type;
-    add(out, "mount:" + unescape_octal(point), options + " " + type + (shared ? " propagates" : ""));
+  for (std::string_view rest = text; !rest.empty();) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    for (int i = 0; i < 4; ++i) next_word(line);
+    const std::string_view point = next_word(line);
+    const std::string_view options = next_word(line);
+    const bool shared = !line.starts_with("- ");
+    line.remove_prefix(std::min(line.size(), line.find("- ") + 2));
+    add(out, "mount:" + unescape_octal(point), fmt::format("{} {}{}", options, next_word(line), shared ? " propagates" : ""));
   }
   return {};
 }
@@ -145,14 +150,8 @@ void compare_process(Comparison& compare, const Expected& expected) {
   compare.want("ns.net", std::to_string(expected.network_inode));
 }
 
-Status compare_namespaces(Comparison& compare, int proc_dir) {
-  TRY_ASSIGN(const UniqueFd self, open_process(proc_dir, ::getpid()));
-  for (const char* name : kNamespaces) {
-    if (std::string_view(name) == "net") continue;  // the launch child is in the jail's already
-    TRY_ASSIGN(const std::uint64_t ours, namespace_inode(self.get(), name));
-    compare.want_not(std::string("ns.") + name, std::to_string(ours));
-  }
-  return {};
+void compare_namespaces(Comparison& compare, const HostNamespaces& host) {
+  for (const auto& [name, inode] : host.inodes) compare.want_not("ns." + name, std::to_string(inode));
 }
 
 void compare_mounts(Comparison& compare, const wire::JailPlan& plan) {
@@ -178,11 +177,10 @@ void compare_mounts(Comparison& compare, const wire::JailPlan& plan) {
 
 Result<std::string> cgroup_of(int process) {
   TRY_ASSIGN(const std::string text, read_file(process, "cgroup"));
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("0::")) return line.substr(line.rfind('/') + 1);
-  }
-  return sys_error_code(EPROTO, "no cgroup v2 line in /proc/PID/cgroup");
+  const std::size_t line = text.starts_with("0::") ? 0 : text.find("\n0::") + 1;  // npos + 1 is 0
+  const std::string path = text.substr(line, text.find('\n', line) - line);
+  if (!path.starts_with("0::")) return sys_error_code(EPROTO, "no cgroup v2 line in /proc/PID/cgroup");
+  return path.substr(path.rfind('/') + 1);
 }
 
 // The one process of the cgroup that is not jail-init.
@@ -194,6 +192,20 @@ Result<std::int32_t> find_job(const cgroups::Cgroup& cgroup, std::int32_t init_p
 }
 
 }  // namespace
+
+Result<HostNamespaces> host_namespaces(int proc_dir, int template_namespace) {
+  HostNamespaces host;
+  TRY_ASSIGN(const UniqueFd self, open_process(proc_dir, ::getpid()));
+  for (const char* name : kNamespaces) {
+    if (std::string_view(name) == "net") continue;  // network 'host' is one that a profile may allow
+    TRY_ASSIGN(const std::uint64_t inode, namespace_inode(self.get(), name));
+    host.inodes.emplace_back(name, inode);
+  }
+  struct stat info {};
+  if (::fstat(template_namespace, &info) < 0) return sys_error("stat the template's mount namespace");
+  host.inodes.emplace_back("mnt", info.st_ino);
+  return host;
+}
 
 Result<wire::Readback> read_back_launch(int proc_dir, const cgroups::Cgroup& cgroup, const Expected& expected) {
   TRY_ASSIGN(const std::int32_t job, find_job(cgroup, expected.init_pid));
@@ -208,7 +220,7 @@ Result<wire::Readback> read_back_launch(int proc_dir, const cgroups::Cgroup& cgr
   Comparison compare(out);
   compare_process(compare, expected);
   compare.want("landlock_probe", "refused");
-  TRY(compare_namespaces(compare, proc_dir));
+  compare_namespaces(compare, *expected.host);
   compare_mounts(compare, *expected.plan);
   TRY(compare.result());
   return out;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -13,6 +15,12 @@
 
 namespace sandboxd::launcher {
 
+// Of the launcher itself, by name ("user", "pid" ...), and the template's mount namespace: no jail may be in one of them.
+struct HostNamespaces {
+  std::vector<std::pair<std::string, std::uint64_t>> inodes{};
+};
+Result<HostNamespaces> host_namespaces(int proc_dir, int template_namespace);
+
 struct Expected {
   const wire::JailPlan* plan = nullptr;
   std::uint32_t first_id = 0;
@@ -21,6 +29,7 @@ struct Expected {
   std::string cgroup_path{};         // its last part
   int landlock_abi = 0;
   bool landlock_probe = false;       // jail-init's own, taken before anything of the workload ran
+  const HostNamespaces* host = nullptr;
 };
 
 // The facts of a jail whose first job waits before its exec; EPERM with the fact's name on any difference.

@@ -103,7 +103,7 @@ Status cover_with_null(int root, const std::string& path) {
 }
 
 Status cover_with_nothing(int root, const std::string& path) {
-  TRY_ASSIGN(const UniqueFd empty, new_filesystem("tmpfs", {{"mode", "555"}, {"size", "4k"}, {"nr_inodes", "1"}}, static_cast<unsigned>(kReadOnly)));
+  TRY_ASSIGN(const UniqueFd empty, clone_tree(AT_FDCWD, "/empty", false));
   return attach(empty.get(), root, path);
 }
 
@@ -112,10 +112,9 @@ struct MaskRow {
   const char* name;
   Mask mask;
 };
-// What the file modes leave open to a uid that is not the host's root. Knowingly left out: kcore, kmsg, sysrq-trigger and
-// others of mode 0400 or 0200, and kallsyms and iomem, which show zeros without a capability.
-constexpr std::array kMasks = {MaskRow{"sys", Mask::kLocked},      MaskRow{"bus", Mask::kLocked},    MaskRow{"fs", Mask::kLocked},
-                               MaskRow{"irq", Mask::kLocked},      MaskRow{"keys", Mask::kNull},       MaskRow{"key-users", Mask::kNull},
+// What the file modes leave open to a uid that is not the host's root. Knowingly left out: kcore, kmsg, sysrq-trigger, irq/
+// and others that only the host's root may read or write, and kallsyms and iomem, which show zeros without a capability.
+constexpr std::array kMasks = {MaskRow{"sys", Mask::kLocked},      MaskRow{"keys", Mask::kNull},       MaskRow{"key-users", Mask::kNull},
                                MaskRow{"interrupts", Mask::kNull},   MaskRow{"timer_list", Mask::kNull}, MaskRow{"sched_debug", Mask::kNull},
                                MaskRow{"latency_stats", Mask::kNull}, MaskRow{"acpi", Mask::kEmpty},     MaskRow{"asound", Mask::kEmpty},
                                MaskRow{"scsi", Mask::kEmpty},      MaskRow{"sys/kernel/random/boot_id", Mask::kNull}};

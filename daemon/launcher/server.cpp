@@ -28,6 +28,7 @@ using wire::LauncherMessage;
 constexpr std::size_t kMaxConnections = 4;
 constexpr std::size_t kMaxLaunching = 256;
 constexpr std::uint64_t kRemovePatienceUsec = 2'000;
+constexpr int kIdleMs = 3;  // this long without a request: time for the pool
 
 void log(const std::string& text) { std::fprintf(stderr, "sandboxd-launcher: %s\n", text.c_str()); }
 
@@ -84,11 +85,12 @@ Status Server::handle(std::uint64_t connection, const wire::Message& message) {
 Status Server::start(std::uint64_t connection, const wire::Message& message) {
   const int socket = connections_.at(connection).get();
   if (launching_.size() >= kMaxLaunching) return fail(socket, message.id, "launch", sys_error_code(EAGAIN, "{} launches are under way", launching_.size()));
+  const UniqueFd network = parts_.networks.take();
   const pid_t child = ::fork();
   if (child < 0) return fail(socket, message.id, "launch", sys_error("fork"));
   if (child == 0) {
     const Host host{parts_.profiles.set, parts_.base, parts_.jails, parts_.proc_dir.get(), parts_.init_program.get(), parts_.slice_first,
-                    parts_.landlock_abi, parts_.runtime_dir + "/broker-claim.sock", parts_.runtime_dir + "/audit-launcher.sock"};
+                    parts_.landlock_abi, network.get(), parts_.namespaces, parts_.runtime_dir + "/broker-claim.sock", parts_.runtime_dir + "/audit-launcher.sock"};
     launch_child(host, socket, message);
   }
   launching_[child] = {connection, message.id, monotonic_usec() + kLaunchTimeUsec, false};
@@ -166,7 +168,7 @@ int Server::poll_timeout_ms() const {
   for (const auto& [pid, launch] : launching_) {
     if (!launch.killed && (least == 0 || launch.deadline < least)) least = launch.deadline;
   }
-  if (least == 0) return -1;
+  if (least == 0) return parts_.networks.wants_more() ? kIdleMs : -1;
   const std::uint64_t now = monotonic_usec();
   return least <= now ? 0 : static_cast<int>((least - now) / 1000 + 1);
 }
@@ -218,16 +220,19 @@ void Server::end_all_jails() {
 
 Status Server::run() {
   while (!ending_) {
-    std::vector<pollfd> entries = {{parts_.listener.get(), POLLIN, 0}, {parts_.signals.get(), POLLIN, 0}};
+    std::vector<pollfd> entries = {{parts_.listener.get(), POLLIN, 0}, {parts_.signals.get(), POLLIN, 0}, {parts_.networks.fd(), POLLIN, 0}};
     std::vector<std::uint64_t> ids;
     for (const auto& [id, socket] : connections_) {
       entries.push_back({socket.get(), POLLIN, 0});
       ids.push_back(id);
     }
-    if (::poll(entries.data(), entries.size(), poll_timeout_ms()) < 0 && errno != EINTR) return sys_error("poll");
+    const int ready = ::poll(entries.data(), entries.size(), poll_timeout_ms());
+    if (ready < 0 && errno != EINTR) return sys_error("poll");
+    if (ready == 0 && launching_.empty()) parts_.networks.refill();
     for (std::size_t i = 0; i < ids.size(); ++i) {
-      if (entries[i + 2].revents != 0 && connections_.contains(ids[i])) serve(ids[i]);
+      if (entries[i + 3].revents != 0 && connections_.contains(ids[i])) serve(ids[i]);
     }
+    if (entries[2].revents != 0) parts_.networks.read_made();
     if (entries[1].revents != 0) read_signals();
     if (entries[0].revents != 0) {
       if (const Status accepted = accept_one(); !accepted.ok()) log(accepted.error().message());

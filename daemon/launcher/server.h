@@ -11,6 +11,8 @@
 #include "base/unique_fd.h"
 #include "cgroups/cgroup.h"
 #include "daemon/launcher/launch.h"
+#include "daemon/launcher/network_pool.h"
+#include "daemon/launcher/read_back.h"
 #include "daemon/launcher/template.h"
 #include "daemon/wire/run_profilec.h"
 
@@ -30,6 +32,8 @@ class Server {
     std::uint32_t slice_first = 0;
     int landlock_abi = 0;
     std::string runtime_dir{};
+    HostNamespaces namespaces{};
+    NetworkPool networks{};
   };
   explicit Server(Parts parts) : parts_(std::move(parts)) {}
 

@@ -116,9 +116,11 @@ Status build(const std::vector<UsrEntry>& usr) {
     if (entry.link.empty()) TRY(bring(root.get(), ("/" + entry.name).c_str(), "/" + entry.name, true));
   }
   TRY_ASSIGN(const UniqueFd proc, new_filesystem("proc", {}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-  for (const char* path : {"/proc", "/dev", "/mnt"}) TRY(ensure_directory(root.get(), path));
+  for (const char* path : {"/proc", "/dev", "/mnt", "/empty"}) TRY(ensure_directory(root.get(), path));
   TRY(attach(proc.get(), root.get(), "/proc"));
   TRY(attach(dev.get(), root.get(), "/dev"));
+  TRY_ASSIGN(const UniqueFd empty, new_filesystem("tmpfs", {{"mode", "555"}, {"size", "4k"}, {"nr_inodes", "1"}}, static_cast<unsigned>(kReadOnly | MOUNT_ATTR_NOATIME)));
+  TRY(attach(empty.get(), root.get(), "/empty"));
   if (::fchdir(root.get()) < 0) return sys_error("fchdir template");
   if (::syscall(SYS_pivot_root, ".", ".") < 0) return sys_error("pivot_root");
   if (::umount2(".", MNT_DETACH) < 0) return sys_error("umount old root");

@@ -6,7 +6,7 @@
 //   /etc    the host's, as a directory, so that a file replaced on the host is the new one in the next jail
 //   /dev    null zero full random urandom tty, and empty pts shm mqueue      /cpu   /sys/devices/system/cpu
 //   /proc   a fresh one: the kernel lets a user namespace mount proc only where a fully visible one is (mount_too_revealing)
-//   /mnt    where a jail's root is put together
+//   /mnt    where a jail's root is put together    /empty  a directory without anything, to cover others with
 #pragma once
 
 #include <string>
