@@ -142,10 +142,12 @@ TEST_F(Bounds, NoDescriptorsLeftIsWaitedOut) {
   const UniqueFd next(::dup(client.fd()));  // the lowest number that is free
   const rlimit none{static_cast<rlim_t>(next.get()), before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-  const bool told = loop.until([&] { return warned("accept connection"); });
+  // The vector, not the test: a sanitizer that looks at an object's type needs a descriptor.
+  const bool told = loop.until([&lines = warnings] { return !lines.empty(); });
   loop.settle();
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_TRUE(told);
+  EXPECT_TRUE(warned("accept connection"));
   EXPECT_EQ(warnings.size(), 1U) << "no busy loop";
   EXPECT_TRUE(other.ask("org.sandboxd.Version").contains("parameters"));
 }

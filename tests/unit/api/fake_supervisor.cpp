@@ -113,6 +113,12 @@ auto FakeSupervisor::subscribe(const Client&, std::uint64_t after, std::function
           }};
 }
 
+std::vector<jails::Event> FakeSupervisor::past_events(const Client&, std::uint64_t after) {
+  std::vector<jails::Event> found = past;
+  std::erase_if(found, [&](const jails::Event& event) { return event.cursor <= after; });
+  return found;
+}
+
 void FakeSupervisor::pause_output(const std::string& jail, bool paused) {
   if (const auto found = jails.find(jail); found != jails.end()) found->second.paused = paused;
 }

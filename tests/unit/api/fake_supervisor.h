@@ -60,6 +60,7 @@ class FakeSupervisor final : public jails::Supervisor {
               std::function<void(std::optional<jails::Failure>)> done) override;
   Subscription subscribe(const jails::Client& client, std::uint64_t after,
                          std::function<void(const jails::Event&)> event) override;
+  std::vector<jails::Event> past_events(const jails::Client& client, std::uint64_t after) override;
   void pause_output(const std::string& jail, bool paused) override;
   void disconnected(const jails::Client& client) override;
   std::string host_info() override { return info_text; }

@@ -139,7 +139,7 @@ bool SocketTest::warned(std::string_view part) const {
 }
 
 ServerTest::ServerTest(const api::Limits& limits) {
-  const auto warn = [this](const std::string& line) { warnings.push_back(line); };
+  const auto warn = [&lines = warnings](const std::string& line) { lines.push_back(line); };
   auto made = api::Server::create(loop.get(), listen_at("public"), listen_at("admin"), supervisor, limits, warn);
   if (!made) std::abort();
   server = std::move(made).value();

@@ -172,6 +172,19 @@ TEST_F(Jail, WithoutMoreItIsTheNextEvent) {
   EXPECT_TRUE(loop.until([&] { return supervisor.subscriptions == 0; }));
 }
 
+TEST_F(Jail, EventsThatAreNotFollowedEnd) {
+  for (std::uint64_t cursor = 1; cursor <= 3; ++cursor) supervisor.happen(event(cursor));
+  client.call("org.sandboxd.Jail.Events", {{"after", 1}, {"follow", false}}, true);
+  EXPECT_EQ(client.reply()["parameters"]["event"]["cursor"], 2);
+  EXPECT_EQ(client.reply()["parameters"]["event"]["cursor"], 3);
+  EXPECT_EQ(client.reply(), (Json{{"parameters", Json::object()}}));
+  EXPECT_EQ(supervisor.subscriptions, 0);
+}
+
+TEST_F(Jail, WithoutMoreAnEventThatIsNotThereIsNotWaitedFor) {
+  EXPECT_EQ(ask("Events", {{"follow", false}}), (Json{{"parameters", Json::object()}}));
+}
+
 TEST_F(Jail, AnAdminSeesAll) {
   Client admin = connect_admin();
   const std::string jail = run(admin);
