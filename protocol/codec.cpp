@@ -49,7 +49,8 @@ Read environment(std::vector<std::pair<std::string, std::string>>& out) {
       ObjectReader reader(entry, where);
       reader.required("name", env_name(key));
       reader.required("value", bytes_without_nul(kMaxText, into(text)));
-      reader.rule(key.size() + 1 + text.size() <= kMaxText, "value", fmt::format("at most {} bytes with its name", kMaxText));
+      reader.rule(key.size() + 1 + text.size() <= kMaxText, "value",
+                  fmt::format("at most {} bytes with its name", kMaxText));
       reader.rule(seen.insert(key).second, "name", "each name once");
       return reader.finish();
     };
@@ -140,7 +141,8 @@ Checked decode(const Json& value, std::string_view path, JobSpec& out) {
   read_what_runs(reader, out);
   read_what_it_sees(reader, out);
   read_stdio(reader, out);
-  reader.rule(out.root_fd.has_value() == (out.root == Root::kDirectory), "root_fd", "an index with root 'directory', else none");
+  reader.rule(out.root_fd.has_value() == (out.root == Root::kDirectory), "root_fd",
+              "an index with root 'directory', else none");
   const bool names_fd = out.workspace || !out.binds.empty() || out.root_fd || out.stdio == Stdio::kInherit;
   reader.rule(out.token || !names_fd, "token", "a token, since descriptors are named");
   return reader.finish();

@@ -14,7 +14,8 @@ namespace sandboxd::protocol {
 
 inline constexpr std::size_t kMaxArgv = 16384;
 inline constexpr std::size_t kMaxEnv = 4096;
-inline constexpr std::size_t kMaxText = 131071;  // of one argument or NAME=value: execve(2), MAX_ARG_STRLEN less its NUL
+inline constexpr std::size_t kMaxText =
+    131071;  // of one argument or NAME=value: execve(2), MAX_ARG_STRLEN less its NUL
 inline constexpr std::size_t kMaxTmpfs = 64;
 inline constexpr std::size_t kMaxDirs = 256;
 inline constexpr std::size_t kMaxStdin = 512U << 10;

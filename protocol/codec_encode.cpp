@@ -23,8 +23,7 @@ Json encode_env(const std::pair<std::string, std::string>& entry) {
   return {{"name", bytes_to_json(entry.first)}, {"value", bytes_to_json(entry.second)}};
 }
 
-template <class T, class Encode>
-Json each(const std::vector<T>& values, Encode encode_one) {
+template <class T, class Encode> Json each(const std::vector<T>& values, Encode encode_one) {
   Json array = Json::array();
   for (const T& value : values) array.push_back(encode_one(value));
   return array;
@@ -102,9 +101,9 @@ Json encode(const JailInfo& info, std::size_t argv_most) {
   bool was_cut = info.argv_cut;
   Json argv = encode_argv(info.argv, argv_most, was_cut);
   Json value = {
-      {"jail", info.jail}, {"name", info.name},         {"profile", info.profile}, {"state", info.state},
-      {"uid", info.uid},   {"argv", std::move(argv)},   {"argv_cut", was_cut},     {"started", info.started},
-      {"in_force", Json::array()},
+      {"jail", info.jail},   {"name", info.name},       {"profile", info.profile},
+      {"state", info.state}, {"uid", info.uid},         {"argv", std::move(argv)},
+      {"argv_cut", was_cut}, {"started", info.started}, {"in_force", Json::array()},
   };
   if (info.report) value["report"] = encode(*info.report);
   for (const Fact& fact : info.in_force) value["in_force"].push_back({{"name", fact.name}, {"value", fact.value}});

@@ -18,7 +18,19 @@ enum class Network : std::uint8_t { kNone, kHost };
 // kRelay: sandboxd relays output in `more` replies. kPass: the pipes' outer ends come as descriptors with the first reply
 // (SCM_RIGHTS: stdin's write end, stdout's and stderr's read ends). kInherit: the client's own, by index. kNull: /dev/null.
 enum class Stdio : std::uint8_t { kRelay, kPass, kInherit, kNull };
-enum class Verdict : std::uint8_t { kExited, kSignalled, kOom, kTimeoutWall, kTimeoutCpu, kTimeoutIdle, kOutputLimit, kSeccomp, kKilled, kSetupFailed, kStuck };
+enum class Verdict : std::uint8_t {
+  kExited,
+  kSignalled,
+  kOom,
+  kTimeoutWall,
+  kTimeoutCpu,
+  kTimeoutIdle,
+  kOutputLimit,
+  kSeccomp,
+  kKilled,
+  kSetupFailed,
+  kStuck
+};
 
 struct Bind {
   std::uint32_t fd = 0;  // index into the descriptors sent under `token`
@@ -58,7 +70,7 @@ struct JobSpec {
 
 struct Usage {
   std::uint64_t wall = 0, cpu_user = 0, cpu_system = 0;  // microseconds
-  std::uint64_t memory_peak = 0;                         // bytes; the largest resident set of a reaped process until cgroups say more
+  std::uint64_t memory_peak = 0;  // bytes; the largest resident set of a reaped process until cgroups say more
   bool operator==(const Usage&) const = default;
 };
 

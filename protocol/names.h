@@ -8,20 +8,19 @@
 
 namespace sandboxd::protocol {
 
-template <class E>
-struct Named {
+template <class E> struct Named {
   std::string_view name;
   E value;
 };
 
 inline constexpr std::array kAccessNames = {Named<Access>{"ro", Access::kRo}, Named<Access>{"rw", Access::kRw}};
-inline constexpr std::array kRootNames = {
-    Named<Root>{"usr", Root::kUsr}, Named<Root>{"directory", Root::kDirectory}, Named<Root>{"host", Root::kHost}};
+inline constexpr std::array kRootNames = {Named<Root>{"usr", Root::kUsr}, Named<Root>{"directory", Root::kDirectory},
+                                          Named<Root>{"host", Root::kHost}};
 inline constexpr std::array kNetworkNames = {Named<Network>{"none", Network::kNone},
                                              Named<Network>{"host", Network::kHost}};
-inline constexpr std::array kStdioNames = {
-    Named<Stdio>{"relay", Stdio::kRelay}, Named<Stdio>{"pass", Stdio::kPass},
-    Named<Stdio>{"inherit", Stdio::kInherit}, Named<Stdio>{"null", Stdio::kNull}};
+inline constexpr std::array kStdioNames = {Named<Stdio>{"relay", Stdio::kRelay}, Named<Stdio>{"pass", Stdio::kPass},
+                                           Named<Stdio>{"inherit", Stdio::kInherit},
+                                           Named<Stdio>{"null", Stdio::kNull}};
 inline constexpr std::array kVerdictNames = {
     Named<Verdict>{"exited", Verdict::kExited},
     Named<Verdict>{"signalled", Verdict::kSignalled},

@@ -47,30 +47,27 @@ class ObjectReader {
 [[nodiscard]] Read whole(std::uint64_t least, std::uint64_t most, std::function<void(std::uint64_t)> set);
 [[nodiscard]] Read string(std::size_t most, std::string& out);
 // A string for which `holds` is true.
-[[nodiscard]] Read matching(bool (*holds)(std::string_view), std::string expected, std::function<void(std::string)> set);
+[[nodiscard]] Read matching(bool (*holds)(std::string_view), std::string expected,
+                            std::function<void(std::string)> set);
 [[nodiscard]] Read bytes(std::size_t most, std::function<void(std::string)> set);
 [[nodiscard]] Read bytes_without_nul(std::size_t most, std::function<void(std::string)> set);
 [[nodiscard]] Read path_bytes(std::function<void(std::string)> set);  // canonical (base/path.h)
 [[nodiscard]] Read list(std::size_t least, std::size_t most, Read element);
 
-template <class T>
-auto into(T& out) {
+template <class T> auto into(T& out) {
   return [&out](auto value) { out = static_cast<T>(std::move(value)); };
 }
-template <class T>
-auto into(std::optional<T>& out) {
+template <class T> auto into(std::optional<T>& out) {
   return [&out](auto value) { out = static_cast<T>(std::move(value)); };
 }
-template <class T>
-auto append(std::vector<T>& out) {
+template <class T> auto append(std::vector<T>& out) {
   return [&out](auto value) { out.push_back(std::move(value)); };
 }
 
 [[nodiscard]] Checked check_one_of(const Json& value, const std::string& path, std::span<const std::string_view> names,
                                    std::size_t& index);
 
-template <class E, std::size_t N>
-[[nodiscard]] Read one_of(const std::array<Named<E>, N>& table, E& out) {
+template <class E, std::size_t N> [[nodiscard]] Read one_of(const std::array<Named<E>, N>& table, E& out) {
   return [&table, &out](const Json& value, const std::string& path) -> Checked {
     std::array<std::string_view, N> names;
     std::transform(table.begin(), table.end(), names.begin(), [](const Named<E>& row) { return row.name; });
@@ -82,16 +79,13 @@ template <class E, std::size_t N>
 }
 
 // A value that has a decode() of its own.
-template <class T>
-[[nodiscard]] Read object(T& out) {
+template <class T> [[nodiscard]] Read object(T& out) {
   return [&out](const Json& value, const std::string& path) { return decode(value, path, out); };
 }
-template <class T>
-[[nodiscard]] Read object(std::optional<T>& out) {
+template <class T> [[nodiscard]] Read object(std::optional<T>& out) {
   return [&out](const Json& value, const std::string& path) { return decode(value, path, out.emplace()); };
 }
-template <class T>
-[[nodiscard]] Read object_list(std::size_t most, std::vector<T>& out) {
+template <class T> [[nodiscard]] Read object_list(std::size_t most, std::vector<T>& out) {
   return list(0, most,
               [&out](const Json& value, const std::string& path) { return decode(value, path, out.emplace_back()); });
 }

@@ -7,9 +7,9 @@
 #include <utility>
 
 #include <fmt/core.h>
-#include <nlohmann/json.hpp>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "base/socket.h"
@@ -133,7 +133,8 @@ void Connection::refuse_call(bool oneway) {
   const std::uint32_t most = server_.options_.limits.calls_per_second;
   if (!oneway) {
     send(protocol::error_text(protocol::kLimitReached,
-                              {{"limit", "calls_per_second"}, {"most", most}, {"scope", "user"}}), {});
+                              {{"limit", "calls_per_second"}, {"most", most}, {"scope", "user"}}),
+         {});
   }
   over_calls_ = true;
   sd_event_source* source = nullptr;

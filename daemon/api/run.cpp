@@ -87,9 +87,8 @@ void run(jails::Supervisor& supervisor, const CallPtr& call) {
   auto state = std::make_shared<Run>(Run{.call = call});
   auto begun = supervisor.run(client_of(call->peer()), spec, observer_of(state));
   if (const auto* failure = std::get_if<jails::Failure>(&begun)) return fail(*call, *failure);
-  call->on_pressure([&supervisor, jail = std::get<std::string>(begun)](bool pressed) {
-    supervisor.pause_output(jail, pressed);
-  });
+  call->on_pressure(
+      [&supervisor, jail = std::get<std::string>(begun)](bool pressed) { supervisor.pause_output(jail, pressed); });
 }
 
 }  // namespace sandboxd::api

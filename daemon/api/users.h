@@ -20,9 +20,9 @@ struct Limits {
 struct User {
   bool admin = false;
   std::uint32_t connections = 0;
-  std::uint64_t pending = 0;     // bytes
-  double calls = 0;              // tokens that are left
-  std::uint64_t refilled = 0;    // CLOCK_MONOTONIC, microseconds
+  std::uint64_t pending = 0;   // bytes
+  double calls = 0;            // tokens that are left
+  std::uint64_t refilled = 0;  // CLOCK_MONOTONIC, microseconds
 };
 
 class UserTable {

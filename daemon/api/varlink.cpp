@@ -5,10 +5,10 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "base/ids.h"
@@ -25,7 +25,8 @@ constexpr std::uint64_t kAcceptPauseUsec = 100'000;
 constexpr std::uint32_t kWarningsPerSecond = 20;
 constexpr std::string_view kServiceInterface = "org.varlink.service";
 
-constexpr std::string_view kServiceDescription = R"(# What every varlink service offers: who it is, and which interfaces it has.
+constexpr std::string_view kServiceDescription =
+    R"(# What every varlink service offers: who it is, and which interfaces it has.
 interface org.varlink.service
 
 # The service, and the names of its interfaces.
@@ -188,7 +189,9 @@ void VarlinkServer::add_service_interface() {
                  {"url", options_.url},
                  {"interfaces", std::move(names)}});
   };
-  add({kServiceInterface, kServiceDescription, {{"GetInfo", info}, {"GetInterfaceDescription", [this](const CallPtr& call) { describe(call); }}}});
+  add({kServiceInterface,
+       kServiceDescription,
+       {{"GetInfo", info}, {"GetInterfaceDescription", [this](const CallPtr& call) { describe(call); }}}});
 }
 
 void VarlinkServer::describe(const CallPtr& call) {
@@ -217,7 +220,8 @@ void VarlinkServer::ended(const Connection& connection) {
 void VarlinkServer::warn(const std::string& line) {
   const std::uint64_t now = monotonic_usec();
   if (now - warned_ >= 1'000'000) {
-    if (warnings_ > kWarningsPerSecond) options_.warn(fmt::format("{} more such warnings", warnings_ - kWarningsPerSecond));
+    if (warnings_ > kWarningsPerSecond)
+      options_.warn(fmt::format("{} more such warnings", warnings_ - kWarningsPerSecond));
     warned_ = now;
     warnings_ = 0;
   }

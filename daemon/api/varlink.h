@@ -138,8 +138,8 @@ class VarlinkServer {
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::uint64_t last_connection_ = 0;
-  std::uint64_t warned_ = 0;      // CLOCK_MONOTONIC, microseconds: when the current second of warnings began
-  std::uint32_t warnings_ = 0;    // since then
+  std::uint64_t warned_ = 0;    // CLOCK_MONOTONIC, microseconds: when the current second of warnings began
+  std::uint32_t warnings_ = 0;  // since then
 };
 
 }  // namespace sandboxd::api

@@ -27,9 +27,7 @@ struct Step {
   Json (*answers)();  // unused for kMore and kOneway
 };
 
-Json mixture() {
-  return {{"bool", false}, {"int", 2}, {"float", std::numbers::pi}, {"string", "a lot of string"}};
-}
+Json mixture() { return {{"bool", false}, {"int", 2}, {"float", std::numbers::pi}, {"string", "a lot of string"}}; }
 Json map() { return {{"foo", "Foo"}, {"bar", "Bar"}}; }
 Json set() { return {{"one", Json::object()}, {"two", Json::object()}, {"three", Json::object()}}; }
 
@@ -42,7 +40,8 @@ Json my_type() {
       {"dictionary", map()},
       {"stringset", set()},
       {"interface",
-       {{"foo", Json::array({nullptr, Json{{"foo", "foo"}, {"bar", "bar"}}, nullptr, Json{{"one", "foo"}, {"two", "bar"}}})},
+       {{"foo",
+         Json::array({nullptr, Json{{"foo", "foo"}, {"bar", "bar"}}, nullptr, Json{{"one", "foo"}, {"two", "bar"}}})},
         {"anon", {{"foo", true}, {"bar", false}}}}},
   };
 }
@@ -56,18 +55,75 @@ Json all_replies() {
 }
 
 const std::array kSteps = {
-    Step{"Test01", Kind::kPlain, [] { return Json::object(); }, [] { return Json{{"bool", true}}; }},
-    Step{"Test02", Kind::kPlain, [] { return Json{{"bool", true}}; }, [] { return Json{{"int", 1}}; }},
-    Step{"Test03", Kind::kPlain, [] { return Json{{"int", 1}}; }, [] { return Json{{"float", 1.0}}; }},
-    Step{"Test04", Kind::kPlain, [] { return Json{{"float", 1.0}}; }, [] { return Json{{"string", "ping"}}; }},
-    Step{"Test05", Kind::kPlain, [] { return Json{{"string", "ping"}}; }, mixture},
-    Step{"Test06", Kind::kPlain, mixture, [] { return Json{{"struct", mixture()}}; }},
-    Step{"Test07", Kind::kPlain, [] { return Json{{"struct", mixture()}}; }, [] { return Json{{"map", map()}}; }},
-    Step{"Test08", Kind::kPlain, [] { return Json{{"map", map()}}; }, [] { return Json{{"set", set()}}; }},
-    Step{"Test09", Kind::kPlain, [] { return Json{{"set", set()}}; }, [] { return Json{{"mytype", my_type()}}; }},
-    Step{"Test10", Kind::kMore, [] { return Json{{"mytype", my_type()}}; }, nullptr},
-    Step{"Test11", Kind::kOneway, [] { return Json{{"last_more_replies", all_replies()}}; }, nullptr},
-    Step{"End", Kind::kPlain, [] { return Json::object(); }, [] { return Json{{"all_ok", true}}; }},
+    Step{"Test01", Kind::kPlain, [] { return Json::object(); },
+         [] {
+           return Json{{"bool", true}};
+         }},
+    Step{"Test02", Kind::kPlain,
+         [] {
+           return Json{{"bool", true}};
+         },
+         [] {
+           return Json{{"int", 1}};
+         }},
+    Step{"Test03", Kind::kPlain,
+         [] {
+           return Json{{"int", 1}};
+         },
+         [] {
+           return Json{{"float", 1.0}};
+         }},
+    Step{"Test04", Kind::kPlain,
+         [] {
+           return Json{{"float", 1.0}};
+         },
+         [] {
+           return Json{{"string", "ping"}};
+         }},
+    Step{"Test05", Kind::kPlain,
+         [] {
+           return Json{{"string", "ping"}};
+         },
+         mixture},
+    Step{"Test06", Kind::kPlain, mixture,
+         [] {
+           return Json{{"struct", mixture()}};
+         }},
+    Step{"Test07", Kind::kPlain,
+         [] {
+           return Json{{"struct", mixture()}};
+         },
+         [] {
+           return Json{{"map", map()}};
+         }},
+    Step{"Test08", Kind::kPlain,
+         [] {
+           return Json{{"map", map()}};
+         },
+         [] {
+           return Json{{"set", set()}};
+         }},
+    Step{"Test09", Kind::kPlain,
+         [] {
+           return Json{{"set", set()}};
+         },
+         [] {
+           return Json{{"mytype", my_type()}};
+         }},
+    Step{"Test10", Kind::kMore,
+         [] {
+           return Json{{"mytype", my_type()}};
+         },
+         nullptr},
+    Step{"Test11", Kind::kOneway,
+         [] {
+           return Json{{"last_more_replies", all_replies()}};
+         },
+         nullptr},
+    Step{"End", Kind::kPlain, [] { return Json::object(); },
+         [] {
+           return Json{{"all_ok", true}};
+         }},
 };
 
 // A nullable field that is null may as well be absent.
@@ -94,7 +150,9 @@ void answer(const CallPtr& call, const Step& step) {
 }  // namespace
 
 api::Interface Steps::interface() {
-  api::Interface interface{"org.varlink.certification", kDescription, {}};
+  api::Interface interface {
+    "org.varlink.certification", kDescription, {}
+  };
   interface.methods.push_back({"Start", [this](const CallPtr& call) { start(call); }});
   for (std::size_t i = 0; i < kSteps.size(); ++i) {
     interface.methods.push_back({kSteps[i].name, [this, i](const CallPtr& call) { take(call, i); }});

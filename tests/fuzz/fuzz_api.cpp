@@ -27,8 +27,8 @@ struct World {
     sd_event* raw = nullptr;
     if (sd_event_new(&raw) < 0) std::abort();
     loop.reset(raw);
-    auto made = api::Server::create(raw, listen_unix(path, SOCK_STREAM, 0600, ::geteuid(), 8).value(), UniqueFd(), supervisor,
-                                    {.calls_per_second = 100'000'000}, [](const std::string&) {});
+    auto made = api::Server::create(raw, listen_unix(path, SOCK_STREAM, 0600, ::geteuid(), 8).value(), UniqueFd(),
+                                    supervisor, {.calls_per_second = 100'000'000}, [](const std::string&) {});
     if (!made) std::abort();
     server = std::move(made).value();
   }

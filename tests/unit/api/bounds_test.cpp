@@ -10,7 +10,8 @@ namespace {
 
 class Bounds : public ServerTest {
  protected:
-  Bounds() : ServerTest({.connections = 3, .calls_per_second = 20, .pending_bytes = 2U << 20, .all_connections = 100}) {}
+  Bounds()
+      : ServerTest({.connections = 3, .calls_per_second = 20, .pending_bytes = 2U << 20, .all_connections = 100}) {}
 };
 
 TEST_F(Bounds, ConnectionsOfAUser) {
@@ -94,12 +95,15 @@ class Pipelining : public ServerTest {
 TEST_F(Pipelining, AClientThatDoesNotReadIsNotAnsweredFurther) {
   Client client = connect();
   const std::string call = Json{{"method", "org.varlink.service.GetInterfaceDescription"},
-                                {"parameters", {{"interface", "org.sandboxd.Jail"}}}}.dump() + '\0';
+                                {"parameters", {{"interface", "org.sandboxd.Jail"}}}}
+                               .dump() +
+                           '\0';
   std::size_t taken = 0;
   // Until the server takes nothing more: what it does not read stays in the kernel, and that is full.
   for (bool more = true; more && taken < 100'000;) {
     more = false;
-    while (::send(client.fd(), call.data(), call.size(), MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(call.size())) {
+    while (::send(client.fd(), call.data(), call.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(call.size())) {
       ++taken;
       more = true;
     }

@@ -46,8 +46,12 @@ auto FakeSupervisor::run(const Client& client, const protocol::JobSpec& spec, ja
   if (fails) return *fails;
   clients.push_back(client);
   const std::string id = fmt::format("jail-{}", ++last_);
-  protocol::JailInfo info{
-      .jail = id, .name = spec.name.value_or(""), .profile = "default", .state = "starting", .uid = client.uid, .argv = spec.argv};
+  protocol::JailInfo info{.jail = id,
+                          .name = spec.name.value_or(""),
+                          .profile = "default",
+                          .state = "starting",
+                          .uid = client.uid,
+                          .argv = spec.argv};
   jails[id] = {std::move(info), spec, std::move(observer), client.connection};
   return id;
 }

@@ -13,8 +13,7 @@ namespace sandboxd::test {
 
 class FakeSupervisor final : public jails::Supervisor {
  public:
-  template <class T>
-  using OrFailure = std::variant<T, jails::Failure>;
+  template <class T> using OrFailure = std::variant<T, jails::Failure>;
   using ReportDone = std::function<void(OrFailure<protocol::JobReport>)>;
 
   struct Jail {

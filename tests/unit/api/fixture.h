@@ -44,8 +44,8 @@ class Client {
   // The next reply; a failure of the test and null when none comes, nothing when the server has closed.
   Json reply();
   Json ask(const std::string& method, const Json& parameters = Json::object());
-  bool closed();        // waits for it
-  bool has_reply();     // now, without waiting
+  bool closed();     // waits for it
+  bool has_reply();  // now, without waiting
   void hang_up() { socket_.reset(); }
   void stop_sending();  // shuts the sending half down
   [[nodiscard]] int fd() const { return socket_.get(); }

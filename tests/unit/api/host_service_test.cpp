@@ -19,7 +19,8 @@ TEST_F(Host, GivesInfoAndFeatures) {
 
 TEST_F(Host, GivesProfiles) {
   EXPECT_EQ(client.ask("org.sandboxd.Host.Profiles")["parameters"]["profiles"].size(), 1U);
-  EXPECT_EQ(client.ask("org.sandboxd.Host.Profiles", {{"name", "default"}})["parameters"]["profiles"][0]["name"], "default");
+  EXPECT_EQ(client.ask("org.sandboxd.Host.Profiles", {{"name", "default"}})["parameters"]["profiles"][0]["name"],
+            "default");
   const Json missing = client.ask("org.sandboxd.Host.Profiles", {{"name", "no"}});
   EXPECT_EQ(missing["error"], "org.sandboxd.NotFound");
   EXPECT_EQ(missing["parameters"], (Json{{"what", "profile"}, {"name", "no"}}));

@@ -118,7 +118,8 @@ TEST_F(Jail, ListIsWholeWhenItFits) {
 TEST_F(Jail, ALongListTakesSeveralReplies) {
   for (int i = 0; i < 5'000; ++i) {
     const std::string id = "many-" + std::to_string(i);
-    supervisor.jails[id].info = {.jail = id, .profile = "default", .state = "running", .argv = {std::string(2000, 'x')}};
+    supervisor.jails[id].info = {
+        .jail = id, .profile = "default", .state = "running", .argv = {std::string(2000, 'x')}};
   }
   Client admin = connect_admin();
   admin.call("org.sandboxd.Jail.List", Json::object(), true);
@@ -150,7 +151,8 @@ TEST_F(Jail, EventsComeAsTheyHappen) {
   supervisor.happen(event(1));
   supervisor.happen(event(2));
   client.call("org.sandboxd.Jail.Events", {{"after", 1}}, true);
-  const Json expected = {{"cursor", 2}, {"time", 7}, {"jail", "j"}, {"kind", "exited"}, {"detail", {{"code", 1}}}, {"uid", 5}};
+  const Json expected = {{"cursor", 2}, {"time", 7}, {"jail", "j"}, {"kind", "exited"}, {"detail", {{"code", 1}}},
+                         {"uid", 5}};
   const Json reply = client.reply();
   EXPECT_EQ(reply["parameters"]["event"], expected);
   EXPECT_EQ(reply["continues"], true);

@@ -183,7 +183,9 @@ TEST_F(Run, EveryFailureHasItsError) {
   for (const Row& row : {
            Row{jails::Denied{"r", "a"}, "Denied", {{"rule", "r"}, {"allowed", "a"}}},
            Row{jails::SetupFailed{"s", 1, "d"}, "SetupFailed", {{"step", "s"}, {"errno", 1}, {"detail", "d"}}},
-           Row{jails::InvalidArgument{"p", "v", "e"}, "InvalidArgument", {{"path", "p"}, {"value", "v"}, {"expected", "e"}}},
+           Row{jails::InvalidArgument{"p", "v", "e"},
+               "InvalidArgument",
+               {{"path", "p"}, {"value", "v"}, {"expected", "e"}}},
            Row{jails::NotFound{"w", "n"}, "NotFound", {{"what", "w"}, {"name", "n"}}},
            Row{jails::LimitReached{"l", 7, "s"}, "LimitReached", {{"limit", "l"}, {"most", 7}, {"scope", "s"}}},
            Row{jails::Unavailable{"w", "d"}, "Unavailable", {{"what", "w"}, {"detail", "d"}}},

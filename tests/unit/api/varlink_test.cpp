@@ -1,7 +1,7 @@
 #include "daemon/api/varlink.h"
 
-#include <gmock/gmock.h>
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,7 +26,10 @@ class Varlink : public SocketTest {
                  {{"Echo", [](const api::CallPtr& call) { call->reply(call->parameters()); }},
                   {"Later", [this](const api::CallPtr& call) { later.push_back(call); }},
                   {"Count", [this](const api::CallPtr& call) { count += 1, call->reply(Json::object()); }},
-                  {"Huge", [](const api::CallPtr& call) { call->reply({{"x", std::string(2U << 20, 'x')}}); }},
+                  {"Huge",
+                   [](const api::CallPtr& call) {
+                     call->reply({{"x", std::string(2U << 20, 'x')}});
+                   }},
                   {"Missing", nullptr}}});
     EXPECT_TRUE(server->listen(listen_at("socket"), false).ok());
   }
@@ -74,8 +77,14 @@ TEST_F(Varlink, RefusesWhatItHasNot) {
            Refused{"org.example.test.", Json::object(), "MethodNotFound", {{"method", ""}}},
            Refused{"org.example.test.Missing", Json::object(), "MethodNotImplemented", {{"method", "Missing"}}},
            Refused{"org.varlink.service.GetInfo", {{"x", 1}}, "InvalidParameter", {{"parameter", "x"}}},
-           Refused{"org.varlink.service.GetInterfaceDescription", Json::object(), "InvalidParameter", {{"parameter", "interface"}}},
-           Refused{"org.varlink.service.GetInterfaceDescription", {{"interface", 1}}, "InvalidParameter", {{"parameter", "interface"}}},
+           Refused{"org.varlink.service.GetInterfaceDescription",
+                   Json::object(),
+                   "InvalidParameter",
+                   {{"parameter", "interface"}}},
+           Refused{"org.varlink.service.GetInterfaceDescription",
+                   {{"interface", 1}},
+                   "InvalidParameter",
+                   {{"parameter", "interface"}}},
        }) {
     const Json reply = client.ask(call.method, call.parameters);
     EXPECT_EQ(reply["error"], std::string("org.varlink.service.") + call.error) << call.method;
@@ -86,7 +95,8 @@ TEST_F(Varlink, RefusesWhatItHasNot) {
 TEST_F(Varlink, AnswersABadFrameAndGoesOn) {
   using namespace std::string_view_literals;
   Client client = connect();
-  for (const std::string_view frame : {"\0"sv, "nonsense\0"sv, "[]\0"sv, "{\"method\":\"a.b.C\",\"method\":\"a.b.C\"}\0"sv}) {
+  for (const std::string_view frame :
+       {"\0"sv, "nonsense\0"sv, "[]\0"sv, "{\"method\":\"a.b.C\",\"method\":\"a.b.C\"}\0"sv}) {
     client.send_raw(frame);
     EXPECT_EQ(client.reply()["error"], "org.sandboxd.InvalidArgument") << frame;
   }
@@ -198,7 +208,8 @@ TEST_F(Varlink, DescriptorsOfAClientDoNotEnter) {
   UniqueFd writer(ends[1]);
   const std::string frame = R"({"method":"org.example.test.Later"})" + std::string(1, '\0');
   const int sent = writer.get();
-  ASSERT_TRUE(send_packet(client.fd(), {reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()}, {&sent, 1}).ok());
+  ASSERT_TRUE(
+      send_packet(client.fd(), {reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()}, {&sent, 1}).ok());
   writer.reset();
   ASSERT_TRUE(loop.until([&] { return later.size() == 1; }));
   char byte = 0;

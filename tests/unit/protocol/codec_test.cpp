@@ -63,8 +63,7 @@ JailInfo full_info() {
   };
 }
 
-template <class T>
-T through_text(const T& value) {
+template <class T> T through_text(const T& value) {
   Json parsed;
   EXPECT_EQ(parse_json(to_text(encode(value)), parsed), std::nullopt);
   T out;
@@ -129,8 +128,8 @@ TEST(JobSpec, RefusesUnknownKeysAtEveryLevel) {
 }
 
 TEST(JobSpec, RefusesNumbersThatAreNotExact) {
-  for (const char* number : {"\"1\"", "-1", "-0", "1.0", "1e3", "1E0", "0.5", "true", "[1]", "{}", "9223372036854775808",
-                             "18446744073709551616", "316224000000001"}) {
+  for (const char* number : {"\"1\"", "-1", "-0", "1.0", "1e3", "1E0", "0.5", "true", "[1]", "{}",
+                             "9223372036854775808", "18446744073709551616", "316224000000001"}) {
     expect_refused({{fmt::format(R"({{"wall_time":{}}})", number), "/wall_time"}});
   }
   expect_refused({
@@ -218,7 +217,8 @@ TEST(JobSpec, BoundsCountsAndSizes) {
       {Json{{"stdin_data", std::string(kMaxStdin + 1, 'x')}}.dump(), "/stdin_data"},
   });
   EXPECT_EQ(check_spec(Json{{"argv", {std::string(kMaxText, 'x')}}}.dump()), std::nullopt);
-  EXPECT_EQ(check_spec(Json{{"env", {Json{{"name", "A"}, {"value", std::string(kMaxText - 2, 'x')}}}}}.dump()), std::nullopt);
+  EXPECT_EQ(check_spec(Json{{"env", {Json{{"name", "A"}, {"value", std::string(kMaxText - 2, 'x')}}}}}.dump()),
+            std::nullopt);
 }
 
 TEST(JobReport, SurvivesTheWay) {
@@ -246,7 +246,8 @@ TEST(JobReport, NeedsItsFields) {
 TEST(JailInfo, SurvivesTheWay) { EXPECT_EQ(through_text(full_info()), full_info()); }
 
 TEST(JailInfo, RefusesWhatIsNoUid) {
-  for (const Json& uid : {Json("1"), Json(-1), Json(4294967295U), Json(4294967296U), Json(1.0), Json(1e3), Json(true)}) {
+  for (const Json& uid :
+       {Json("1"), Json(-1), Json(4294967295U), Json(4294967296U), Json(1.0), Json(1e3), Json(true)}) {
     Json value = encode(full_info());
     value["uid"] = uid;
     JailInfo out;

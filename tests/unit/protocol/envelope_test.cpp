@@ -23,7 +23,8 @@ TEST(ParseCall, ReadsTheWholeHead) {
 }
 
 TEST(ParseCall, ParametersMayBeAbsentOrNull) {
-  for (const std::string_view frame : {R"({"method":"a.b.C"})", R"({"method":"a.b.C","parameters":null,"more":null})"}) {
+  for (const std::string_view frame :
+       {R"({"method":"a.b.C"})", R"({"method":"a.b.C","parameters":null,"more":null})"}) {
     CallHead head;
     Json parameters;
     ASSERT_EQ(parse_call(frame, head, parameters), std::nullopt);

@@ -47,7 +47,9 @@ TEST(FrameReader, TakesTheLargestFrameAndNoLarger) {
 
 TEST(FrameReader, CountsWhatItHolds) {
   FrameReader reader;
-  ASSERT_TRUE(reader.feed("12345\0" "78"sv));
+  ASSERT_TRUE(
+      reader.feed("12345\0"
+                  "78"sv));
   EXPECT_EQ(reader.size(), 8U);
   (void)reader.next();
   EXPECT_EQ(reader.size(), 2U);

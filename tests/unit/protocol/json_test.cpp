@@ -28,8 +28,10 @@ TEST(ParseJson, KeepsValuesAsTheyAre) {
 
 TEST(ParseJson, RefusesWhatIsNoJson) {
   for (const std::string_view text :
-       {"", " ", "{", "}", "{\"a\"}", "{\"a\":1,}", "[1,]", "01", "+1", "1.", ".5", "0x10", "NaN", "Infinity", "1e999", "'a'",
-        "// c\n1", "{} {}", "{}x", "\"\\ud800\"", "\"\xff\"", "\"\xc0\x80\"", "\"a\nb\"", "\xEF\xBB\xBF{}", "tru", "\"\\x41\""}) {
+       {"",        " ",        "{",   "}",           "{\"a\"}",  "{\"a\":1,}",   "[1,]",     "01",
+        "+1",      "1.",       ".5",  "0x10",        "NaN",      "Infinity",     "1e999",    "'a'",
+        "// c\n1", "{} {}",    "{}x", "\"\\ud800\"", "\"\xff\"", "\"\xc0\x80\"", "\"a\nb\"", "\xEF\xBB\xBF{}",
+        "tru",     "\"\\x41\""}) {
     EXPECT_NE(check(text), std::nullopt) << quoted(text);
   }
 }
@@ -90,8 +92,9 @@ TEST(BytesToJson, TextIsAString) {
 TEST(BytesToJson, OtherBytesAreBase64) { EXPECT_EQ(bytes_to_json("\xff\xfe"), (Json{{"b64", "//4="}})); }
 
 TEST(BytesToJson, IsNeverLongerThanBase64) {
-  for (const std::string& bytes : {std::string(30'000, '\0'), std::string(30'000, '\n'), std::string(30'000, '"'),
-                                   std::string(30'000, '\x1b'), std::string(30'000, 'a'), std::string(30'000, '\xff')}) {
+  for (const std::string& bytes :
+       {std::string(30'000, '\0'), std::string(30'000, '\n'), std::string(30'000, '"'), std::string(30'000, '\x1b'),
+        std::string(30'000, 'a'), std::string(30'000, '\xff')}) {
     EXPECT_LE(to_text(bytes_to_json(bytes)).size(), 40'010U) << static_cast<int>(bytes[0]);
   }
 }
@@ -107,9 +110,9 @@ TEST(BytesFromJson, GivesBackWhatWentIn) {
 
 TEST(BytesFromJson, RefusesOtherShapes) {
   std::string out;
-  for (const Json& value : {Json(1), Json(nullptr), Json::array(), Json::object(), Json{{"b64", 1}}, Json{{"B64", "AA=="}},
-                            Json{{"b64", "AA"}}, Json{{"b64", "A A="}}, Json{{"b64", "AB=="}},
-                            Json{{"b64", "AA=="}, {"more", 1}}}) {
+  for (const Json& value :
+       {Json(1), Json(nullptr), Json::array(), Json::object(), Json{{"b64", 1}}, Json{{"B64", "AA=="}},
+        Json{{"b64", "AA"}}, Json{{"b64", "A A="}}, Json{{"b64", "AB=="}}, Json{{"b64", "AA=="}, {"more", 1}}}) {
     EXPECT_NE(bytes_from_json(value, "", 100, out), std::nullopt) << value;
   }
 }
