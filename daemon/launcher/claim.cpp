@@ -33,7 +33,8 @@ Result<Client> finish_claim(int broker) {
     TRY_ASSIGN(const wire::Refused refused, wire::body_of<wire::Refused>(answer));
     return sys_error_code(refused.code == 0 ? EACCES : refused.code, "{}", refused.detail);
   }
-  if (answer.type != static_cast<std::uint16_t>(wire::ClaimMessage::kClaimed)) return sys_error_code(EPROTO, "answer of type {}", answer.type);
+  if (answer.type != static_cast<std::uint16_t>(wire::ClaimMessage::kClaimed))
+    return sys_error_code(EPROTO, "answer of type {}", answer.type);
   Client client;
   TRY_ASSIGN(client.who, wire::body_of<wire::Claimed>(answer));
   client.fds = std::move(answer.fds);
@@ -63,13 +64,16 @@ Status check_ids(const wire::JailPlan& plan, const Client& client, const wire::C
     return id >= config.uid_min || std::ranges::find(config.allowed_ids, id) != config.allowed_ids.end();
   };
   if (!may_map(client.who.uid)) {
-    return sys_error_code(EPERM, "files of uid {} can't be given to a jail (ids below {} need 'allowed_ids'; 0 needs broker-admin.sock)", client.who.uid, config.uid_min);
+    return sys_error_code(
+        EPERM, "files of uid {} can't be given to a jail (ids below {} need 'allowed_ids'; 0 needs broker-admin.sock)",
+        client.who.uid, config.uid_min);
   }
   if (is_pool_id(client.who.gid)) return sys_error_code(EPERM, "gid {} is one of the jails' own", client.who.gid);
   const bool own = plan.inside_uid == client.who.uid && plan.inside_gid == client.who.gid;
   const bool root = plan.inside_uid == 0 && plan.inside_gid == 0;
   if (!own && !root) {
-    return sys_error_code(EPERM, "the plan shows the job as {}:{}, the client is {}:{}", plan.inside_uid, plan.inside_gid, client.who.uid, client.who.gid);
+    return sys_error_code(EPERM, "the plan shows the job as {}:{}, the client is {}:{}", plan.inside_uid,
+                          plan.inside_gid, client.who.uid, client.who.gid);
   }
   return {};
 }
@@ -82,7 +86,8 @@ Status check_bind_source(int fd, bool& is_directory) {
   struct stat info {};
   if (::fstat(fd, &info) < 0) return sys_error("stat a descriptor");
   is_directory = S_ISDIR(info.st_mode);
-  if (!is_directory && !S_ISREG(info.st_mode)) return sys_error_code(EINVAL, "a descriptor is neither a directory nor a regular file (mode {:o})", info.st_mode);
+  if (!is_directory && !S_ISREG(info.st_mode))
+    return sys_error_code(EINVAL, "a descriptor is neither a directory nor a regular file (mode {:o})", info.st_mode);
   return {};
 }
 
@@ -95,7 +100,8 @@ Status check_stdio(int fd) {
     if (flags < 0 || (flags & O_PATH) != 0) return sys_error_code(EBADF, "stdio descriptor is O_PATH");
     return {};
   }
-  return sys_error_code(EINVAL, "stdio must be a FIFO, a regular file or /dev/null (mode {:o}); use --stdio=pass", info.st_mode);
+  return sys_error_code(EINVAL, "stdio must be a FIFO, a regular file or /dev/null (mode {:o}); use --stdio=pass",
+                        info.st_mode);
 }
 
 }  // namespace sandboxd::launcher

@@ -51,7 +51,9 @@ constexpr std::array<sock_filter, 10> kFourCalls = {{
   if (tree >= 0) tree = sys::raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
   if (tree < 0) sys::raw(SYS_exit_group, 2);
   tree = sys::raw(SYS_setns, mount_namespace, CLONE_NEWNS);
-  if (tree >= 0) tree = sys::raw(SYS_open_tree, fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0));
+  if (tree >= 0)
+    tree = sys::raw(SYS_open_tree, fd, "",
+                    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0));
   result.code = tree < 0 ? static_cast<std::int32_t>(-tree) : 0;
   iovec part{&result, sizeof result};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
@@ -87,7 +89,8 @@ Result<UniqueFd> clone_in_namespace(int mount_namespace, int fd, bool recursive)
   if (packet.bytes.size() != sizeof(std::int32_t)) return sys_error_code(ECHILD, "enter the client's mount namespace");
   std::int32_t code = 0;
   __builtin_memcpy(&code, packet.bytes.data(), sizeof code);
-  if (code != 0 || packet.fds.size() != 1) return sys_error_code(code == 0 ? EPROTO : code, "open_tree in the client's mount namespace");
+  if (code != 0 || packet.fds.size() != 1)
+    return sys_error_code(code == 0 ? EPROTO : code, "open_tree in the client's mount namespace");
   return std::move(packet.fds.front());
 }
 

@@ -11,15 +11,16 @@ namespace sandboxd::launcher {
 namespace {
 
 // Names that Debian 12's header lacks (linux/landlock.h of 6.12); values are ABI.
-constexpr std::uint64_t kTruncate = 1ULL << 14;        // ABI 3
-constexpr std::uint64_t kIoctlDev = 1ULL << 15;        // ABI 5
+constexpr std::uint64_t kTruncate = 1ULL << 14;          // ABI 3
+constexpr std::uint64_t kIoctlDev = 1ULL << 15;          // ABI 5
 constexpr std::uint64_t kScopeAbstractUnix = 1ULL << 0;  // ABI 6
 constexpr std::uint64_t kScopeSignal = 1ULL << 1;
 
 constexpr std::uint64_t kRead = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
-constexpr std::uint64_t kChange = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
-                                  LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_FIFO |
-                                  LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REFER | kTruncate;
+constexpr std::uint64_t kChange =
+    LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+    LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_FIFO |
+    LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REFER | kTruncate;
 // Handled, and granted nowhere.
 constexpr std::uint64_t kDevices = LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK;
 
@@ -32,10 +33,13 @@ std::uint64_t known_to(int abi) {
 }
 
 void add_rules(wire::InitPlan& init, const wire::JailPlan& plan, std::uint64_t known) {
-  const auto add = [&](const std::string& path, std::uint64_t access) { init.landlock.push_back({path, access & known}); };
+  const auto add = [&](const std::string& path, std::uint64_t access) {
+    init.landlock.push_back({path, access & known});
+  };
   add("/", kRead);
   add("/dev", LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate | kIoctlDev);
-  add("/proc", LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate);  // /proc/self/comm, oom_score_adj; /proc/sys is mounted read-only
+  add("/proc",
+      LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate);  // /proc/self/comm, oom_score_adj; /proc/sys is mounted read-only
   for (const wire::Tmpfs& row : plan.tmpfs) add(row.path, kChange);
   for (const wire::Bind& bind : plan.binds) {
     if (bind.access == wire::Access::kRw) add(bind.target, kChange);

@@ -19,6 +19,7 @@
 #include "base/ids.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "daemon/launcher/fault.h"
 #include "daemon/launcher/mounts.h"
 #include "daemon/launcher/root_fill.h"
 #include "daemon/wire/sync.h"
@@ -57,13 +58,16 @@ Status take_ids(Work&) {
   if (::prctl(PR_SET_DUMPABLE, 0) < 0) return sys_error("prctl PR_SET_DUMPABLE");
   // Until the go, a jail whose launcher dies dies with it. Set after the ids, whose change clears it (prctl(2)).
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return sys_error("prctl PR_SET_PDEATHSIG");
-  if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS) return sys_error("keyctl KEYCTL_JOIN_SESSION_KEYRING");
+  if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS)
+    return sys_error("keyctl KEYCTL_JOIN_SESSION_KEYRING");
   return {};
 }
 
 Status make_root(Work& work) {
-  TRY_ASSIGN(work.root, new_filesystem("tmpfs", {{"mode", "755"}, {"size", "1m"}, {"nr_inodes", "4k"}}, static_cast<unsigned>(kProtected)));
-  if (::move_mount(work.root.get(), "", AT_FDCWD, "/mnt", MOVE_MOUNT_F_EMPTY_PATH) < 0) return sys_error("move_mount to the template");
+  TRY_ASSIGN(work.root, new_filesystem("tmpfs", {{"mode", "755"}, {"size", "1m"}, {"nr_inodes", "4k"}},
+                                       static_cast<unsigned>(kProtected)));
+  if (::move_mount(work.root.get(), "", AT_FDCWD, "/mnt", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    return sys_error("move_mount to the template");
   return {};
 }
 
@@ -76,7 +80,8 @@ Status make_dev(Work& work) {
   TRY_ASSIGN(const UniqueFd dev, clone_tree(AT_FDCWD, "/dev", false));
   TRY(ensure_directory(work.root.get(), "/dev"));
   TRY(attach(dev.get(), work.root.get(), "/dev"));
-  TRY_ASSIGN(const UniqueFd pts, new_filesystem("devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "620"}}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
+  TRY_ASSIGN(const UniqueFd pts, new_filesystem("devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "620"}},
+                                                MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
   return attach(pts.get(), work.root.get(), "/dev/pts");
 }
 
@@ -84,7 +89,8 @@ Status make_proc(Work& work) {
   const bool only_pids = work.setup.plan.proc == wire::ProcKind::kPid;
   const Options full = {{"hidepid", "invisible"}};
   const Options pids = {{"hidepid", "invisible"}, {"subset", "pid"}};
-  TRY_ASSIGN(const UniqueFd proc, new_filesystem("proc", only_pids ? pids : full, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  TRY_ASSIGN(const UniqueFd proc,
+             new_filesystem("proc", only_pids ? pids : full, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   TRY(ensure_directory(work.root.get(), "/proc", 0555));
   TRY(attach(proc.get(), work.root.get(), "/proc"));
   return only_pids ? Status() : mask_proc(work.root.get(), proc.get());
@@ -95,15 +101,20 @@ Status make_sys(Work& work) {
   TRY_ASSIGN(const UniqueFd cpu, clone_tree(AT_FDCWD, "/cpu", true));
   TRY(ensure_directory(work.root.get(), "/sys/devices/system/cpu", 0555));
   TRY(attach(cpu.get(), work.root.get(), "/sys/devices/system/cpu"));
-  TRY_ASSIGN(const UniqueFd cgroup, new_filesystem("cgroup2", {}, static_cast<unsigned>(kReadOnly | MOUNT_ATTR_NOEXEC)));
+  TRY_ASSIGN(const UniqueFd cgroup,
+             new_filesystem("cgroup2", {}, static_cast<unsigned>(kReadOnly | MOUNT_ATTR_NOEXEC)));
   TRY(ensure_directory(work.root.get(), "/sys/fs/cgroup", 0555));
   return attach(cgroup.get(), work.root.get(), "/sys/fs/cgroup");
 }
 
 Status make_tmpfs(Work& work) {
   for (const wire::Tmpfs& row : work.setup.plan.tmpfs) {
-    const Options options = {{"mode", fmt::format("{:o}", row.mode & 07777U)}, {"size", std::to_string(row.size)}, {"nr_inodes", std::to_string(row.inodes)}};
-    TRY_ASSIGN(const UniqueFd tmpfs, new_filesystem("tmpfs", options, static_cast<unsigned>(kProtected)).context("tmpfs {}", quoted(row.path)));
+    const Options options = {{"mode", fmt::format("{:o}", row.mode & 07777U)},
+                             {"size", std::to_string(row.size)},
+                             {"nr_inodes", std::to_string(row.inodes)}};
+    TRY_ASSIGN(
+        const UniqueFd tmpfs,
+        new_filesystem("tmpfs", options, static_cast<unsigned>(kProtected)).context("tmpfs {}", quoted(row.path)));
     if (!is_beneath(row.path, "/dev")) TRY(ensure_directory(work.root.get(), row.path));
     TRY(attach(tmpfs.get(), work.root.get(), row.path));
   }
@@ -176,18 +187,23 @@ Status limit_capabilities(Work&) {
     }
   }
   for (const int cap : kKept) {
-    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0) return sys_error("raise ambient capability {}", cap);
+    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+      return sys_error("raise ambient capability {}", cap);
   }
-  constexpr unsigned long kBits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
-                                  SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+  constexpr unsigned long kBits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                                  SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                                  SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
   if (::prctl(PR_SET_SECUREBITS, kBits, 0, 0, 0) < 0) return sys_error("prctl PR_SET_SECUREBITS");
   return set_capabilities(kept, kept);
 }
 
 // The numbers that jail-init knows, and nothing else. What lies on a wanted number is moved out of the way first.
 Status place_descriptors(Work& work) {
-  std::vector<std::pair<int, int>> wanted = {{work.setup.control.get(), wire::kInitControlFd}, {work.setup.sync.get(), wire::kInitSyncFd}, {work.setup.init_plan.get(), wire::kInitPlanFd}};
-  for (std::size_t i = 0; i < work.setup.stdio.size(); ++i) wanted.emplace_back(work.setup.stdio[i].get(), wire::kInitStdioFd + static_cast<int>(i));
+  std::vector<std::pair<int, int>> wanted = {{work.setup.control.get(), wire::kInitControlFd},
+                                             {work.setup.sync.get(), wire::kInitSyncFd},
+                                             {work.setup.init_plan.get(), wire::kInitPlanFd}};
+  for (std::size_t i = 0; i < work.setup.stdio.size(); ++i)
+    wanted.emplace_back(work.setup.stdio[i].get(), wire::kInitStdioFd + static_cast<int>(i));
   constexpr int kAbove = 32;
   wanted.emplace_back(work.setup.init_program, kAbove - 1);
   for (auto& [from, to] : wanted) {
@@ -221,7 +237,23 @@ Status exec_init(Work&) {
 }
 
 enum class Step : std::uint8_t {
-  kMaps, kIds, kRoot, kRootFill, kDev, kProc, kSys, kTmpfs, kDirs, kAck, kBinds, kSealRoot, kPivot, kHostname, kCapabilities, kDescriptors, kExec
+  kMaps,
+  kIds,
+  kRoot,
+  kRootFill,
+  kDev,
+  kProc,
+  kSys,
+  kTmpfs,
+  kDirs,
+  kAck,
+  kBinds,
+  kSealRoot,
+  kPivot,
+  kHostname,
+  kCapabilities,
+  kDescriptors,
+  kExec
 };
 struct StepRow {
   Step id;
@@ -263,6 +295,7 @@ static_assert(std::ranges::is_sorted(kSteps, {}, &StepRow::id), "steps must run 
 void set_up_jail(JailSetup& setup) {
   Work work{setup};
   for (const StepRow& step : kSteps) {
+    fault_point(step.name);
     const Status done = step.run(work);
     if (!done.ok()) give_up(work, step.name, done.error());
   }

@@ -26,11 +26,11 @@ struct JailSetup {
   const wire::Profile& profile;
   const Template& base;
   std::uint32_t first_id = 0;
-  UniqueFd sync{};                        // this side of wire/sync.h
-  UniqueFd control{};                     // jail-init's end
-  UniqueFd init_plan{};                   // wire/init_plan.h
-  int init_program = -1;                  // jail-init, opened O_PATH
-  std::vector<UniqueFd> bind_mounts{};    // detached, in plan.binds' order
+  UniqueFd sync{};                      // this side of wire/sync.h
+  UniqueFd control{};                   // jail-init's end
+  UniqueFd init_plan{};                 // wire/init_plan.h
+  int init_program = -1;                // jail-init, opened O_PATH
+  std::vector<UniqueFd> bind_mounts{};  // detached, in plan.binds' order
   std::vector<bool> bind_is_directory{};
   std::vector<RootEntry> root_entries{};  // RootKind::kDirectory, kHost
   std::vector<UniqueFd> stdio{};          // StdioMode::kInherit: three

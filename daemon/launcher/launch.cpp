@@ -21,6 +21,7 @@
 #include "base/socket.h"
 #include "base/text.h"
 #include "daemon/launcher/claim.h"
+#include "daemon/launcher/fault.h"
 #include "daemon/launcher/foreign_mounts.h"
 #include "daemon/launcher/init_plan_builder.h"
 #include "daemon/launcher/jail_setup.h"
@@ -46,15 +47,18 @@ struct StepError {
 };
 using Step = std::optional<StepError>;
 
-#define STEP(name, expression)                                                                   \
-  if (const auto& step_status_ = (expression); !step_status_.ok()) {                             \
-    return StepError{name, step_status_.error(), false};                                         \
+#define STEP(name, expression)                                       \
+  if (const auto& step_status_ = (expression); !step_status_.ok()) { \
+    return StepError{name, step_status_.error(), false};             \
   }
 
 class Launch {
  public:
   Launch(const Host& host, wire::JailPlan plan, const wire::Profile& profile)
-      : host_(host), plan_(std::move(plan)), profile_(profile), first_id_(first_id_of(host.slice_first, plan_.number)) {}
+      : host_(host),
+        plan_(std::move(plan)),
+        profile_(profile),
+        first_id_(first_id_of(host.slice_first, plan_.number)) {}
 
   Step run();
   void clean_up();
@@ -102,12 +106,13 @@ class Launch {
 Step Launch::begin() {
   started_.broker_uid = 0xFFFFFFFFU;
   if (!plan_.has_token) {
-    if (!plan_.binds.empty() || plan_.root == wire::RootKind::kDirectory || plan_.job.stdio == wire::StdioMode::kInherit) {
+    if (!plan_.binds.empty() || plan_.root == wire::RootKind::kDirectory ||
+        plan_.job.stdio == wire::StdioMode::kInherit) {
       return StepError{"claim", sys_error_code(EACCES, "the plan names a client's descriptors without a token"), true};
     }
     return {};
   }
-  auto begun = begin_claim(host_.claim_socket, plan_);
+  auto begun = begin_claim(host_.runtime_dir + "/broker-claim.sock", plan_);
   if (!begun.ok()) return StepError{"claim", std::move(begun).error(), false};
   broker_ = std::move(begun).value();
   return {};
@@ -118,7 +123,8 @@ Step Launch::claim() {
   auto claimed = finish_claim(broker_.get());
   if (!claimed.ok()) return StepError{"claim", std::move(claimed).error(), false};
   client_ = std::move(claimed).value();
-  if (auto checked = check_ids(plan_, client_, host_.profiles.config); !checked.ok()) return StepError{"claim", std::move(checked).error(), true};
+  if (auto checked = check_ids(plan_, client_, host_.profiles.config); !checked.ok())
+    return StepError{"claim", std::move(checked).error(), true};
   started_.broker_uid = client_.who.uid;
   return {};
 }
@@ -135,9 +141,10 @@ Step Launch::send_record() {
   record.request = plan_.request;
   record.jail = plan_.jail;
   record.uid = started_.broker_uid;
-  record.detail = fmt::format(R"({{"argv_sha256":"{}","number":{},"plan_sha256":"{}","profile":"{}","profile_sha256":"{}"}})", hex(sha256(argv.take())),
-                              plan_.number, hex(started_.plan_hash), profile_.name, hex(profile_.hash));
-  auto connected = connect_unix(host_.audit_socket, SOCK_SEQPACKET);
+  record.detail =
+      fmt::format(R"({{"argv_sha256":"{}","number":{},"plan_sha256":"{}","profile":"{}","profile_sha256":"{}"}})",
+                  hex(sha256(argv.take())), plan_.number, hex(started_.plan_hash), profile_.name, hex(profile_.hash));
+  auto connected = connect_unix(host_.runtime_dir + "/audit-launcher.sock", SOCK_SEQPACKET);
   if (!connected.ok()) return StepError{"audit", std::move(connected).error(), false};
   audit_ = std::move(connected).value();
   STEP("audit", wire::send(audit_.get(), wire::AuditMessage::kAppend, 1, record));
@@ -158,7 +165,8 @@ Step Launch::await_ack() {
   }
   const auto refused = wire::body_of<wire::Refused>(*answer);
   STEP("audit", refused);
-  return StepError{"audit", Error{refused->code, fmt::format("the launch record was refused: {}", refused->detail)}, false};
+  return StepError{"audit", Error{refused->code, fmt::format("the launch record was refused: {}", refused->detail)},
+                   false};
 }
 
 Step Launch::make_cgroup() {
@@ -176,7 +184,11 @@ Step Launch::make_network() {
     STEP("network", host_.network >= 0 ? enter_network(host_.network) : enter_new_network());
   } else if (host_.landlock_abi < 6 && plan_.unix_sockets == wire::UnixSockets::kAny) {
     // The host's abstract sockets are in reach, and only Landlock's scope (ABI 6) could keep a job from them.
-    return StepError{"network", sys_error_code(EPERM, "network 'host' with unix_sockets 'any' needs Landlock ABI 6, this kernel has {}", host_.landlock_abi), true};
+    return StepError{
+        "network",
+        sys_error_code(EPERM, "network 'host' with unix_sockets 'any' needs Landlock ABI 6, this kernel has {}",
+                       host_.landlock_abi),
+        true};
   }
   const UniqueFd self(::openat(host_.proc_dir, std::to_string(::getpid()).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   const auto inode = namespace_inode(self.get(), "net");
@@ -192,7 +204,8 @@ Result<UniqueFd> Launch::clone_client_tree(int fd, bool directory) {
 
 Step Launch::collect_binds() {
   for (const wire::Bind& bind : plan_.binds) {
-    if (bind.fd >= client_.fds.size()) return StepError{"workspace", sys_error_code(EBADF, "descriptor {} of {}", bind.fd, client_.fds.size()), true};
+    if (bind.fd >= client_.fds.size())
+      return StepError{"workspace", sys_error_code(EBADF, "descriptor {} of {}", bind.fd, client_.fds.size()), true};
     const int fd = client_.fds[bind.fd].get();
     bool directory = false;
     STEP("workspace", check_bind_source(fd, directory).context("{}", quoted(bind.target)));
@@ -213,8 +226,11 @@ Step Launch::collect_root() {
     root_entries_ = std::move(entries).value();
     return {};
   }
-  if (plan_.root_fd >= client_.fds.size()) return StepError{"root", sys_error_code(EBADF, "descriptor {} of {}", plan_.root_fd, client_.fds.size()), true};
-  if (client_.mount_namespace) return StepError{"root", sys_error_code(EXDEV, "--root from another mount namespace is not supported; bind it instead"), true};
+  if (plan_.root_fd >= client_.fds.size())
+    return StepError{"root", sys_error_code(EBADF, "descriptor {} of {}", plan_.root_fd, client_.fds.size()), true};
+  if (client_.mount_namespace)
+    return StepError{
+        "root", sys_error_code(EXDEV, "--root from another mount namespace is not supported; bind it instead"), true};
   bool directory = false;
   STEP("root", check_bind_source(client_.fds[plan_.root_fd].get(), directory));
   if (!directory) return StepError{"root", sys_error_code(ENOTDIR, "the root is no directory"), true};
@@ -228,7 +244,8 @@ Step Launch::collect_root() {
 Step Launch::collect_stdio() {
   if (plan_.job.stdio != wire::StdioMode::kInherit) return {};
   for (const std::uint32_t index : plan_.job.stdio_fds) {
-    if (index >= client_.fds.size()) return StepError{"stdio", sys_error_code(EBADF, "descriptor {} of {}", index, client_.fds.size()), true};
+    if (index >= client_.fds.size())
+      return StepError{"stdio", sys_error_code(EBADF, "descriptor {} of {}", index, client_.fds.size()), true};
     STEP("stdio", check_stdio(client_.fds[index].get()));
     UniqueFd copy(::fcntl(client_.fds[index].get(), F_DUPFD_CLOEXEC, 0));
     if (!copy) return StepError{"stdio", sys_error("dup"), false};
@@ -259,7 +276,8 @@ Step Launch::prepare_clone() {
   STEP("clone", plan);
   init_plan_ = std::move(plan).value();
   // From here on this process sees the template instead of the host.
-  if (::setns(host_.base.mount_namespace.get(), CLONE_NEWNS) < 0) return StepError{"clone", sys_error("setns to the template"), false};
+  if (::setns(host_.base.mount_namespace.get(), CLONE_NEWNS) < 0)
+    return StepError{"clone", sys_error("setns to the template"), false};
   return {};
 }
 
@@ -268,8 +286,8 @@ Step Launch::clone() {
   setup.close_first = {sync_.get(), control_.get()};
   clone_args args{};
   int pidfd = -1;
-  args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_INTO_CGROUP | CLONE_PIDFD |
-               CLONE_CLEAR_SIGHAND | CLONE_PARENT;
+  args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
+               CLONE_INTO_CGROUP | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_PARENT;
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   args.cgroup = static_cast<std::uint64_t>(cgroup_->fd());
   // exit_signal 0: CLONE_PARENT takes no other; the launcher reaps with __WALL, sandboxd polls the pidfd.
@@ -304,15 +322,19 @@ Status Launch::say(wire::Sync what) {
 Step Launch::pin_and_map() {
   init_process_.reset(::openat(host_.proc_dir, std::to_string(init_pid_).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!init_process_) return StepError{"id-maps", sys_error("open /proc/{}", init_pid_), false};
-  if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), 0, nullptr, 0) < 0) return StepError{"id-maps", sys_error("probe the new process"), false};
-  const std::vector<IdRange> uids = {{kInitInsideId, first_id_ + kInitOffset, 1}, {plan_.inside_uid, first_id_ + kJobOffset, 1}};
-  const std::vector<IdRange> gids = {{kInitInsideId, first_id_ + kInitOffset, 1}, {plan_.inside_gid, first_id_ + kJobOffset, 1}};
+  if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), 0, nullptr, 0) < 0)
+    return StepError{"id-maps", sys_error("probe the new process"), false};
+  const std::vector<IdRange> uids = {{kInitInsideId, first_id_ + kInitOffset, 1},
+                                     {plan_.inside_uid, first_id_ + kJobOffset, 1}};
+  const std::vector<IdRange> gids = {{kInitInsideId, first_id_ + kInitOffset, 1},
+                                     {plan_.inside_gid, first_id_ + kJobOffset, 1}};
   STEP("id-maps", write_id_maps(init_process_.get(), uids, gids));
   STEP("id-maps", say(wire::Sync::kMapped));
   // While the jail puts its root together: the client's trees become the job's. The descriptors are shared with it.
   for (std::size_t i = 0; i < binds_.size(); ++i) {
     const std::uint64_t attributes = kProtected | (plan_.binds[i].access == wire::Access::kRo ? MOUNT_ATTR_RDONLY : 0);
-    STEP("workspace", add_attributes(binds_[i].get(), attributes, bind_is_directory_[i], file_owner_.get()).context("{}", quoted(plan_.binds[i].target)));
+    STEP("workspace", add_attributes(binds_[i].get(), attributes, bind_is_directory_[i], file_owner_.get())
+                          .context("{}", quoted(plan_.binds[i].target)));
   }
   return {};
 }
@@ -331,9 +353,12 @@ Step Launch::await_ready_and_read_back() {
   }
   wire::SyncRecord record{};
   if (packet->bytes.size() == sizeof record) std::memcpy(&record, packet->bytes.data(), sizeof record);
-  if (record.what != wire::Sync::kReady) return StepError{"set-up", sys_error_code(ECHILD, "the jail died while it was set up"), false};
+  if (record.what != wire::Sync::kReady)
+    return StepError{"set-up", sys_error_code(ECHILD, "the jail died while it was set up"), false};
   landlock_probe_ = record.landlock_probe == 1;
-  const Expected expected{&plan_, first_id_, init_pid_, network_inode_, cgroup_name(plan_.number), host_.landlock_abi, landlock_probe_, &host_.namespaces};
+  const Expected expected{
+      &plan_,          first_id_,        init_pid_, network_inode_, cgroup_name(plan_.number), host_.landlock_abi,
+      landlock_probe_, &host_.namespaces};
   auto facts = read_back_launch(host_.proc_dir, *cgroup_, expected);
   STEP("read-back", facts);
   started_.readback = std::move(facts).value();
@@ -341,19 +366,32 @@ Step Launch::await_ready_and_read_back() {
 }
 
 Step Launch::run() {
-  if (auto breach = wire::check_narrows(plan_, profile_)) return StepError{breach->step, Error{breach->code, breach->detail}, true};
-  using Member = Step (Launch::*)();
+  if (auto breach = wire::check_narrows(plan_, profile_))
+    return StepError{breach->step, Error{breach->code, breach->detail}, true};
   // The cgroup and the network namespace are made while the broker looks the token up, the jail's root is put together while
   // the record is written: what waits for the disk is awaited last, before the workload's files or code are touched.
-  static constexpr std::array<Member, 10> kOrder = {&Launch::begin,          &Launch::make_cgroup,   &Launch::make_network, &Launch::claim,       &Launch::send_record,
-                                                    &Launch::collect_mounts, &Launch::prepare_clone, &Launch::clone,        &Launch::pin_and_map, &Launch::await_ack};
-  for (const Member step : kOrder) {
-    if (Step failed = (this->*step)()) return failed;
+  struct Row {
+    const char* name;
+    Step (Launch::*run)();
+  };
+  static constexpr std::array kOrder = {
+      Row{"launch:begin", &Launch::begin},           Row{"launch:cgroup", &Launch::make_cgroup},
+      Row{"launch:network", &Launch::make_network},  Row{"launch:claim", &Launch::claim},
+      Row{"launch:record", &Launch::send_record},    Row{"launch:mounts", &Launch::collect_mounts},
+      Row{"launch:prepare", &Launch::prepare_clone}, Row{"launch:clone", &Launch::clone},
+      Row{"launch:maps", &Launch::pin_and_map},      Row{"launch:ack", &Launch::await_ack}};
+  for (const Row& row : kOrder) {
+    fault_point(row.name);
+    if (Step failed = (this->*row.run)()) return failed;
   }
+  fault_point("launch:acked");
   // A jail whose set-up failed meanwhile has closed its end, and left a record that says why: it is read below.
-  if (const Status told = say(wire::Sync::kAcked); !told.ok() && told.error().code != EPIPE) return StepError{"set-up", told.error(), false};
+  if (const Status told = say(wire::Sync::kAcked); !told.ok() && told.error().code != EPIPE)
+    return StepError{"set-up", told.error(), false};
   if (Step failed = await_ready_and_read_back()) return failed;
+  fault_point("launch:go");
   STEP("set-up", say(wire::Sync::kGo));
+  fault_point("launch:answer");
   return {};
 }
 
@@ -373,13 +411,15 @@ Status Launch::answer(int connection, std::uint64_t id) const {
   wire::Started body = started_;
   body.number = plan_.number;
   body.init_pid = init_pid_;
-  const std::array<int, wire::kStartedFds> fds = {pidfd_.get(), control_.get(), kill.get(), freeze.get(), events.get(), cpu.get()};
+  const std::array<int, wire::kStartedFds> fds = {pidfd_.get(), control_.get(), kill.get(),
+                                                  freeze.get(), events.get(),   cpu.get()};
   return wire::send(connection, wire::LauncherMessage::kStarted, id, body, fds);
 }
 
 Status refuse(int connection, std::uint64_t id, const StepError& failed) {
   // The detail is the context with its hint; sandboxd and the client get the errno beside it.
-  return wire::send(connection, wire::LauncherMessage::kFailed, id, wire::Failed{failed.step, failed.error.code, failed.error.context, failed.denied});
+  return wire::send(connection, wire::LauncherMessage::kFailed, id,
+                    wire::Failed{failed.step, failed.error.code, failed.error.context, failed.denied});
 }
 
 }  // namespace
@@ -389,6 +429,7 @@ std::string slice_name(std::uint32_t slice_first) { return fmt::format("slice-{}
 std::string cgroup_name(std::uint32_t number) { return fmt::format("jail-{}", number); }
 
 void launch_child(const Host& host, int connection, const wire::Message& request) {
+  arm_faults(host.runtime_dir);
   auto plan = wire::body_of<wire::JailPlan>(request);
   const wire::Profile* profile = plan.ok() ? host.profiles.find(plan->profile) : nullptr;
   if (!plan.ok() || profile == nullptr) {

@@ -23,10 +23,9 @@ struct Host {
   int init_program = -1;  // jail-init, O_PATH
   std::uint32_t slice_first = 0;
   int landlock_abi = 0;
-  int network = -1;       // a network namespace made ahead, for this launch alone; -1: it makes its own
+  int network = -1;  // a network namespace made ahead, for this launch alone; -1: it makes its own
   const HostNamespaces& namespaces;
-  std::string claim_socket{};
-  std::string audit_socket{};
+  std::string runtime_dir{};
 };
 
 inline constexpr std::uint64_t kLaunchTimeUsec = 20'000'000;

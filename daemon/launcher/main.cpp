@@ -32,7 +32,8 @@ struct Capability {
 // The smallest set that works; each was taken away, and a launch failed. No CAP_KILL: euid 0 that made a jail's user
 // namespace may signal into it. No CAP_DAC_OVERRIDE, CAP_CHOWN or CAP_SYS_RESOURCE: the files that it writes are root's.
 constexpr std::array kCapabilities = {
-    Capability{CAP_SYS_ADMIN, false, "mount namespaces, open_tree, id-mapped mounts, network namespaces of the host's user namespace"},
+    Capability{CAP_SYS_ADMIN, false,
+               "mount namespaces, open_tree, id-mapped mounts, network namespaces of the host's user namespace"},
     Capability{CAP_NET_ADMIN, false, "lo up in a jail's network namespace, which the host's user namespace owns"},
     Capability{CAP_SETUID, false, "uid maps that are not its own, profilec's uid"},
     Capability{CAP_SETGID, false, "gid maps that are not its own, profilec's gid"},
@@ -72,7 +73,10 @@ Status check_bounding_set() {
   TRY_ASSIGN(const ProcStatus status, read_own_status());
   const std::uint64_t allowed = set_of(true);
   if ((status.cap_bounding & ~allowed) != 0) {
-    return sys_error_code(EPERM, "the bounding set {:#x} holds more than the launcher's {:#x}; start it through 'sandboxd --standalone' or its unit", status.cap_bounding, allowed);
+    return sys_error_code(EPERM,
+                          "the bounding set {:#x} holds more than the launcher's {:#x}; start it through 'sandboxd "
+                          "--standalone' or its unit",
+                          status.cap_bounding, allowed);
   }
   return {};
 }
@@ -80,13 +84,15 @@ Status check_bounding_set() {
 // For good: after this the launcher holds what a launch needs, and nothing that it execs can get more. Read back.
 Status drop_start_only() {
   for (const Capability& row : kCapabilities) {
-    if (row.at_start_only && ::prctl(PR_CAPBSET_DROP, row.cap, 0, 0, 0) < 0) return sys_error("prctl PR_CAPBSET_DROP {}", row.cap);
+    if (row.at_start_only && ::prctl(PR_CAPBSET_DROP, row.cap, 0, 0, 0) < 0)
+      return sys_error("prctl PR_CAPBSET_DROP {}", row.cap);
   }
   TRY(keep_capabilities(false));
   TRY_ASSIGN(const ProcStatus status, read_own_status());
   const std::uint64_t wanted = set_of(false);
   if (status.cap_permitted != wanted || status.cap_effective != wanted || (status.cap_bounding & ~wanted) != 0) {
-    return sys_error_code(EPERM, "capabilities are {:#x} (bounding {:#x}) after the drop, {:#x} wanted", status.cap_permitted, status.cap_bounding, wanted);
+    return sys_error_code(EPERM, "capabilities are {:#x} (bounding {:#x}) after the drop, {:#x} wanted",
+                          status.cap_permitted, status.cap_bounding, wanted);
   }
   return {};
 }
@@ -134,16 +140,20 @@ Status run() {
   TRY_ASSIGN(const std::string runtime_dir, environment("SANDBOXD_RUNTIME_DIR"));
   TRY_ASSIGN(const std::string slice_text, environment("SANDBOXD_SLICE_FIRST"));
   const auto slice = parse_uint(slice_text, kPoolLast - kIdsPerSlice + 1);
-  if (!slice || *slice < kPoolFirst) return make_error("SANDBOXD_SLICE_FIRST is {} (expected an id of the pool)", quoted(slice_text));
+  if (!slice || *slice < kPoolFirst)
+    return make_error("SANDBOXD_SLICE_FIRST is {} (expected an id of the pool)", quoted(slice_text));
   const auto slice_first = static_cast<std::uint32_t>(*slice);
   const int abi = landlock_abi();
-  if (abi < 2) return make_error("this kernel has Landlock ABI {}; jails need 2 or later (is 'landlock' in /sys/kernel/security/lsm?)", abi);
+  if (abi < 2)
+    return make_error(
+        "this kernel has Landlock ABI {}; jails need 2 or later (is 'landlock' in /sys/kernel/security/lsm?)", abi);
   TRY_ASSIGN(const std::string directory, own_directory());
   TRY_ASSIGN(UniqueFd init, open_init(directory));
   TRY_ASSIGN(UniqueFd signals, take_signals());
   const char* config = std::getenv("SANDBOXD_CONFIG");
   const char* prefix = std::getenv("SANDBOXD_PREFIX");
-  wire::ProfilecRun profilec{directory + "/sandboxd-profilec", config == nullptr ? "" : config, prefix == nullptr ? "" : prefix, own_id(slice_first, OwnId::kProfilec),
+  wire::ProfilecRun profilec{directory + "/sandboxd-profilec", config == nullptr ? "" : config,
+                             prefix == nullptr ? "" : prefix, own_id(slice_first, OwnId::kProfilec),
                              monotonic_usec() + wire::kProfilecTimeUsec};
   TRY_ASSIGN(wire::LoadedProfiles profiles, wire::run_profilec(profilec).context("load profiles"));
   TRY_ASSIGN(Template base, make_template());
@@ -154,8 +164,9 @@ Status run() {
   TRY_ASSIGN(HostNamespaces namespaces, host_namespaces(proc.get(), base.mount_namespace.get()));
   NetworkPool networks;
   TRY(networks.start());
-  Server server(Server::Parts{std::move(listener), std::move(signals), std::move(proc), std::move(init), std::move(base), std::move(jails), std::move(profiles), std::move(profilec),
-                              slice_first, abi, runtime_dir, std::move(namespaces), std::move(networks)});
+  Server server(Server::Parts{std::move(listener), std::move(signals), std::move(proc), std::move(init),
+                              std::move(base), std::move(jails), std::move(profiles), std::move(profilec), slice_first,
+                              abi, runtime_dir, std::move(namespaces), std::move(networks)});
   return server.run();
 }
 

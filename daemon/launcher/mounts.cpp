@@ -33,8 +33,8 @@ std::pair<std::string, std::string> split(const std::string& path) {
 }  // namespace
 
 Result<UniqueFd> clone_tree(int fd, const char* path, bool recursive) {
-  const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW | (*path == '\0' ? AT_EMPTY_PATH : 0U) |
-                         (recursive ? AT_RECURSIVE : 0U);
+  const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW |
+                         (*path == '\0' ? AT_EMPTY_PATH : 0U) | (recursive ? AT_RECURSIVE : 0U);
   UniqueFd mount(::open_tree(fd, path, flags));
   if (!mount) return sys_error("open_tree {}", quoted(path));
   return mount;
@@ -57,7 +57,8 @@ Status add_attributes(int mount, std::uint64_t attributes, bool recursive, int u
 Status make_private(int mount) {
   mount_attr attr{};
   attr.propagation = MS_PRIVATE;
-  if (::mount_setattr(mount, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0) return sys_error("mount_setattr private");
+  if (::mount_setattr(mount, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
+    return sys_error("mount_setattr private");
   return {};
 }
 
@@ -87,11 +88,13 @@ Result<UniqueFd> make_directory(int root, const std::string& path, unsigned mode
     const std::string part = path.substr(start, end - start);
     if (::mkdirat(at.get(), part.c_str(), end == path.size() ? mode : 0755) < 0 && errno != EEXIST) {
       if (errno == EROFS || errno == EACCES || errno == EOVERFLOW) {
-        return sys_error("mkdir {}: it lies in a mount that is not ours to change; choose a target that exists", quoted(path));
+        return sys_error("mkdir {}: it lies in a mount that is not ours to change; choose a target that exists",
+                         quoted(path));
       }
       return sys_error("mkdir {}", quoted(path));
     }
-    TRY_ASSIGN(at, open_resolved(at.get(), part.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH, 0));
+    TRY_ASSIGN(at, open_resolved(at.get(), part.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW,
+                                 RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH, 0));
     start = end + 1;
   }
   return at;
@@ -105,7 +108,8 @@ Status ensure_directory(int root, const std::string& path, unsigned mode) {
 Status make_file(int root, const std::string& path, std::string_view text, unsigned mode) {
   const auto [parent, name] = split(path);
   TRY_ASSIGN(const UniqueFd directory, make_directory(root, parent));
-  const UniqueFd fd(::openat(directory.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+  const UniqueFd fd(
+      ::openat(directory.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
   if (!fd) return sys_error("create {}", quoted(path));
   return write_all(fd.get(), text).context("{}", quoted(path));
 }
@@ -120,8 +124,9 @@ Status make_symlink(int root, const std::string& path, const std::string& to) {
 Status attach(int mount, int root, const std::string& path) {
   const auto [parent, name] = split(path);
   TRY_ASSIGN(const UniqueFd directory, open_in_root(root, parent, O_PATH | O_DIRECTORY));
-  TRY_ASSIGN(const UniqueFd target,
-             name.empty() ? open_in_root(root, "/", O_PATH) : open_resolved(directory.get(), name.c_str(), O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH, 0));
+  TRY_ASSIGN(const UniqueFd target, name.empty() ? open_in_root(root, "/", O_PATH)
+                                                 : open_resolved(directory.get(), name.c_str(), O_PATH | O_NOFOLLOW,
+                                                                 RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH, 0));
   if (::move_mount(mount, "", target.get(), "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
     return sys_error("move_mount to {}", quoted(path));
   }

@@ -31,7 +31,8 @@ Result<UniqueFd> new_filesystem(const char* type, const Options& options, unsign
 Result<UniqueFd> open_in_root(int root, const std::string& path, int flags, unsigned mode = 0);
 // mkdir -p; symbolic links on the way are refused (ELOOP).
 Result<UniqueFd> make_directory(int root, const std::string& path, unsigned mode = 0755);
-Status ensure_directory(int root, const std::string& path, unsigned mode = 0755);  // the same, for who needs no descriptor
+Status ensure_directory(int root, const std::string& path,
+                        unsigned mode = 0755);  // the same, for who needs no descriptor
 Status make_file(int root, const std::string& path, std::string_view text, unsigned mode = 0644);
 Status make_symlink(int root, const std::string& path, const std::string& to);
 // Moves a detached mount onto the directory or file `path` of `root`.

@@ -51,7 +51,8 @@ Status bring_lo_up() {
   link.ifi_index = 1;
   link.ifi_flags = IFF_UP;
   link.ifi_change = IFF_UP;
-  if (const int r = ::nlmsg_append(message.get(), &link, sizeof link, NLMSG_ALIGNTO); r < 0) return nl_error("bring lo up", r);
+  if (const int r = ::nlmsg_append(message.get(), &link, sizeof link, NLMSG_ALIGNTO); r < 0)
+    return nl_error("bring lo up", r);
   if (const int r = ::nl_connect(socket.get(), NETLINK_ROUTE); r < 0) return nl_error("bring lo up", r);
   if (const int r = ::nl_send_auto(socket.get(), message.get()); r < 0) return nl_error("bring lo up", r);
   if (const int r = ::nl_wait_for_ack(socket.get()); r < 0) return nl_error("bring lo up", r);
@@ -68,7 +69,8 @@ Status write_id_maps(int proc_pid_dir, const std::vector<IdRange>& uids, const s
 Result<UniqueFd> make_file_owner_namespace(int proc_dir, std::uint32_t uid, std::uint32_t gid, std::uint32_t job_id) {
   // It shares our memory, so that no page table is copied for a process that only waits to be killed.
   alignas(16) static std::array<std::uint8_t, 4096> stack;
-  const long pid = sys::clone_on_stack(CLONE_NEWUSER | CLONE_VM | SIGCHLD, stack.data() + stack.size(), nullptr, wait_for_ever, nullptr);
+  const long pid = sys::clone_on_stack(CLONE_NEWUSER | CLONE_VM | SIGCHLD, stack.data() + stack.size(), nullptr,
+                                       wait_for_ever, nullptr);
   if (pid < 0) return sys_error_code(static_cast<int>(-pid), "clone for a user namespace");
   const UniquePid holder(static_cast<int>(pid), UniqueFd());
   const UniqueFd dir(::openat(proc_dir, std::to_string(pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));

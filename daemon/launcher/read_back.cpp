@@ -31,7 +31,9 @@ Result<UniqueFd> open_process(int proc_dir, std::int32_t pid) {
 
 std::string capability_text(std::uint64_t set) { return fmt::format("{:016x}", set); }
 
-void add(wire::Readback& out, std::string name, std::string value) { out.facts.push_back({std::move(name), std::move(value)}); }
+void add(wire::Readback& out, std::string name, std::string value) {
+  out.facts.push_back({std::move(name), std::move(value)});
+}
 
 // Of the job: what it holds, and which namespaces it is in.
 Status add_process(wire::Readback& out, int process) {
@@ -85,7 +87,8 @@ Status add_mounts(wire::Readback& out, int process) {
     const std::string_view options = next_word(line);
     const bool shared = !line.starts_with("- ");
     line.remove_prefix(std::min(line.size(), line.find("- ") + 2));
-    add(out, "mount:" + unescape_octal(point), fmt::format("{} {}{}", options, next_word(line), shared ? " propagates" : ""));
+    add(out, "mount:" + unescape_octal(point),
+        fmt::format("{} {}{}", options, next_word(line), shared ? " propagates" : ""));
   }
   return {};
 }
@@ -127,11 +130,14 @@ class Comparison {
       if (std::ranges::none_of(writable, covers) && point != "/proc" && point != "/dev/pts") want_mount(point, {"ro"});
     }
   }
-  [[nodiscard]] Status result() const { return difference_.empty() ? Status() : Status(sys_error_code(EPERM, "{}", difference_)); }
+  [[nodiscard]] Status result() const {
+    return difference_.empty() ? Status() : Status(sys_error_code(EPERM, "{}", difference_));
+  }
 
  private:
   void differ(const std::string& name, const std::string& is, const std::string& wanted) {
-    if (difference_.empty()) difference_ = fmt::format("{} is {} in the kernel, the plan wants {}", name, quoted(is), quoted(wanted));
+    if (difference_.empty())
+      difference_ = fmt::format("{} is {} in the kernel, the plan wants {}", name, quoted(is), quoted(wanted));
   }
   std::map<std::string, std::string> facts_;
   std::string difference_;
@@ -187,7 +193,9 @@ Result<std::string> cgroup_of(int process) {
 Result<std::int32_t> find_job(const cgroups::Cgroup& cgroup, std::int32_t init_pid) {
   TRY_ASSIGN(const std::vector<std::int32_t> pids, cgroup.processes());
   const bool two = pids.size() == 2 && std::ranges::find(pids, init_pid) != pids.end();
-  if (!two) return sys_error_code(EPERM, "the jail's cgroup has {} processes, the plan wants jail-init and its first job", pids.size());
+  if (!two)
+    return sys_error_code(EPERM, "the jail's cgroup has {} processes, the plan wants jail-init and its first job",
+                          pids.size());
   return pids[0] == init_pid ? pids[1] : pids[0];
 }
 

@@ -24,11 +24,11 @@ Result<HostNamespaces> host_namespaces(int proc_dir, int template_namespace);
 struct Expected {
   const wire::JailPlan* plan = nullptr;
   std::uint32_t first_id = 0;
-  std::int32_t init_pid = 0;         // in this pid namespace
-  std::uint64_t network_inode = 0;   // the one that was made (or the host's)
-  std::string cgroup_path{};         // its last part
+  std::int32_t init_pid = 0;        // in this pid namespace
+  std::uint64_t network_inode = 0;  // the one that was made (or the host's)
+  std::string cgroup_path{};        // its last part
   int landlock_abi = 0;
-  bool landlock_probe = false;       // jail-init's own, taken before anything of the workload ran
+  bool landlock_probe = false;  // jail-init's own, taken before anything of the workload ran
   const HostNamespaces* host = nullptr;
 };
 

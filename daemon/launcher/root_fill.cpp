@@ -54,7 +54,8 @@ Result<RootEntry> copy_entry(int directory, const std::string& name, int user_na
 std::string passwd_text(const wire::JailPlan& plan) {
   std::string text;
   if (plan.inside_uid != 0) text += "root:x:0:0:root:/root:/usr/sbin/nologin\n";
-  text += fmt::format("{}:x:{}:{}:{}:{}:/bin/sh\n", plan.user_name, plan.inside_uid, plan.inside_gid, plan.user_name, plan.home);
+  text += fmt::format("{}:x:{}:{}:{}:{}:/bin/sh\n", plan.user_name, plan.inside_uid, plan.inside_gid, plan.user_name,
+                      plan.home);
   if (plan.inside_uid != 65534) text += "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
   return text;
 }
@@ -71,7 +72,8 @@ std::string group_text(const wire::JailPlan& plan) {
 Status make_etc(int root, const wire::JailPlan& plan) {
   TRY(make_file(root, "/etc/passwd", passwd_text(plan)));
   TRY(make_file(root, "/etc/group", group_text(plan)));
-  TRY(make_file(root, "/etc/hosts", fmt::format("127.0.0.1 localhost {0}\n::1 localhost ip6-localhost\n", plan.hostname)));
+  TRY(make_file(root, "/etc/hosts",
+                fmt::format("127.0.0.1 localhost {0}\n::1 localhost ip6-localhost\n", plan.hostname)));
   TRY(make_file(root, "/etc/hostname", plan.hostname + "\n"));
   TRY(make_file(root, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n"));
   return make_file(root, "/etc/resolv.conf", "");
@@ -114,10 +116,17 @@ struct MaskRow {
 };
 // What the file modes leave open to a uid that is not the host's root. Knowingly left out: kcore, kmsg, sysrq-trigger, irq/
 // and others that only the host's root may read or write, and kallsyms and iomem, which show zeros without a capability.
-constexpr std::array kMasks = {MaskRow{"sys", Mask::kLocked},      MaskRow{"keys", Mask::kNull},       MaskRow{"key-users", Mask::kNull},
-                               MaskRow{"interrupts", Mask::kNull},   MaskRow{"timer_list", Mask::kNull}, MaskRow{"sched_debug", Mask::kNull},
-                               MaskRow{"latency_stats", Mask::kNull}, MaskRow{"acpi", Mask::kEmpty},     MaskRow{"asound", Mask::kEmpty},
-                               MaskRow{"scsi", Mask::kEmpty},      MaskRow{"sys/kernel/random/boot_id", Mask::kNull}};
+constexpr std::array kMasks = {MaskRow{"sys", Mask::kLocked},
+                               MaskRow{"keys", Mask::kNull},
+                               MaskRow{"key-users", Mask::kNull},
+                               MaskRow{"interrupts", Mask::kNull},
+                               MaskRow{"timer_list", Mask::kNull},
+                               MaskRow{"sched_debug", Mask::kNull},
+                               MaskRow{"latency_stats", Mask::kNull},
+                               MaskRow{"acpi", Mask::kEmpty},
+                               MaskRow{"asound", Mask::kEmpty},
+                               MaskRow{"scsi", Mask::kEmpty},
+                               MaskRow{"sys/kernel/random/boot_id", Mask::kNull}};
 
 }  // namespace
 
@@ -177,7 +186,8 @@ Status fill_from_entries(int root, const JailSetup& setup) {
   // Below /var lie temporary files, and sockets where /var/run is no link.
   for (const char* path : {"/var/tmp", "/var/run", "/var/lib/sandboxd"}) {
     struct stat info {};
-    if (::fstatat(root, path + 1, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode)) TRY(cover_with_nothing(root, path));
+    if (::fstatat(root, path + 1, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode))
+      TRY(cover_with_nothing(root, path));
   }
   return {};
 }

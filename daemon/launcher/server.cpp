@@ -33,7 +33,8 @@ constexpr int kIdleMs = 3;  // this long without a request: time for the pool
 void log(const std::string& text) { std::fprintf(stderr, "sandboxd-launcher: %s\n", text.c_str()); }
 
 Status fail(int socket, std::uint64_t id, const char* step, const Error& error, bool denied = false) {
-  return wire::send(socket, LauncherMessage::kFailed, id, wire::Failed{step, error.code, error.context, denied}, {}, MSG_DONTWAIT);
+  return wire::send(socket, LauncherMessage::kFailed, id, wire::Failed{step, error.code, error.context, denied}, {},
+                    MSG_DONTWAIT);
 }
 
 bool in_range(std::uint32_t number) { return number >= 1 && number < kNumbersPerSlice; }
@@ -84,13 +85,15 @@ Status Server::handle(std::uint64_t connection, const wire::Message& message) {
 
 Status Server::start(std::uint64_t connection, const wire::Message& message) {
   const int socket = connections_.at(connection).get();
-  if (launching_.size() >= kMaxLaunching) return fail(socket, message.id, "launch", sys_error_code(EAGAIN, "{} launches are under way", launching_.size()));
+  if (launching_.size() >= kMaxLaunching)
+    return fail(socket, message.id, "launch", sys_error_code(EAGAIN, "{} launches are under way", launching_.size()));
   const UniqueFd network = parts_.networks.take();
   const pid_t child = ::fork();
   if (child < 0) return fail(socket, message.id, "launch", sys_error("fork"));
   if (child == 0) {
-    const Host host{parts_.profiles.set, parts_.base, parts_.jails, parts_.proc_dir.get(), parts_.init_program.get(), parts_.slice_first,
-                    parts_.landlock_abi, network.get(), parts_.namespaces, parts_.runtime_dir + "/broker-claim.sock", parts_.runtime_dir + "/audit-launcher.sock"};
+    const Host host{parts_.profiles.set,       parts_.base,        parts_.jails,        parts_.proc_dir.get(),
+                    parts_.init_program.get(), parts_.slice_first, parts_.landlock_abi, network.get(),
+                    parts_.namespaces,         parts_.runtime_dir};
     launch_child(host, socket, message);
   }
   launching_[child] = {connection, message.id, monotonic_usec() + kLaunchTimeUsec, false};
@@ -105,17 +108,21 @@ Status Server::number_verb(int socket, const wire::Message& message) {
     wire::NumberList list;
     for (const std::string& name : names) {
       if (!name.starts_with("jail-")) continue;
-      if (const auto number = parse_uint(std::string_view(name).substr(5), kNumbersPerSlice)) list.numbers.push_back(static_cast<std::uint32_t>(*number));
+      if (const auto number = parse_uint(std::string_view(name).substr(5), kNumbersPerSlice))
+        list.numbers.push_back(static_cast<std::uint32_t>(*number));
     }
     return wire::send(socket, LauncherMessage::kListed, message.id, list, {}, MSG_DONTWAIT);
   }
-  if (!in_range(request.number)) return fail(socket, message.id, "number", sys_error_code(EINVAL, "number {} (1 to {})", request.number, kNumbersPerSlice - 1));
+  if (!in_range(request.number))
+    return fail(socket, message.id, "number",
+                sys_error_code(EINVAL, "number {} (1 to {})", request.number, kNumbersPerSlice - 1));
   const std::string name = cgroup_name(request.number);
   const auto jail = cgroups::open_child(parts_.jails, name);
   if (type == LauncherMessage::kRemove) {
     reap();
     if (!jail.ok() && jail.error().code != ENOENT) return fail(socket, message.id, "remove", jail.error());
-    if (const Status removed = cgroups::remove_child(parts_.jails, name, kRemovePatienceUsec); !removed.ok()) return fail(socket, message.id, "remove", removed.error());
+    if (const Status removed = cgroups::remove_child(parts_.jails, name, kRemovePatienceUsec); !removed.ok())
+      return fail(socket, message.id, "remove", removed.error());
     return wire::send(socket, LauncherMessage::kDone, message.id, wire::Done{request.number}, {}, MSG_DONTWAIT);
   }
   if (!jail.ok()) return fail(socket, message.id, "number", jail.error());
@@ -142,8 +149,9 @@ void Server::reap() {
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
     const auto connection = connections_.find(launch.connection);
     if (connection == connections_.end()) continue;
-    const Error error = launch.killed ? sys_error_code(ETIMEDOUT, "the launch took longer than {} s", kLaunchTimeUsec / 1'000'000)
-                                      : sys_error_code(ECHILD, "the launch child died (status {:#x})", status);
+    const Error error = launch.killed
+                            ? sys_error_code(ETIMEDOUT, "the launch took longer than {} s", kLaunchTimeUsec / 1'000'000)
+                            : sys_error_code(ECHILD, "the launch child died (status {:#x})", status);
     if (!fail(connection->second.get(), launch.request, "launch", error).ok()) connections_.erase(connection);
   }
 }
@@ -157,8 +165,11 @@ void Server::enforce_deadlines() {
     ::kill(pid, SIGKILL);
     const auto connection = connections_.find(launch.connection);
     if (connection == connections_.end()) continue;
-    const Status told = fail(connection->second.get(), launch.request, "launch",
-                             sys_error_code(ETIMEDOUT, "the launch took longer than {} s and was killed; its number stays taken while it hangs", kLaunchTimeUsec / 1'000'000));
+    const Status told =
+        fail(connection->second.get(), launch.request, "launch",
+             sys_error_code(ETIMEDOUT,
+                            "the launch took longer than {} s and was killed; its number stays taken while it hangs",
+                            kLaunchTimeUsec / 1'000'000));
     launch.connection = told.ok() ? 0 : launch.connection;  // told once
   }
 }
@@ -183,7 +194,8 @@ void Server::reload_profiles() {
   }
   parts_.profiles = std::move(loaded).value();
   for (auto& [id, socket] : connections_) {
-    if (const Status sent = send_profiles(socket.get(), 0); !sent.ok()) log(fmt::format("send profiles: {}", sent.error().message()));
+    if (const Status sent = send_profiles(socket.get(), 0); !sent.ok())
+      log(fmt::format("send profiles: {}", sent.error().message()));
   }
   log(fmt::format("loaded {} profiles, set {}", parts_.profiles.set.profiles.size(), hex(parts_.profiles.set.hash)));
 }
@@ -220,7 +232,8 @@ void Server::end_all_jails() {
 
 Status Server::run() {
   while (!ending_) {
-    std::vector<pollfd> entries = {{parts_.listener.get(), POLLIN, 0}, {parts_.signals.get(), POLLIN, 0}, {parts_.networks.fd(), POLLIN, 0}};
+    std::vector<pollfd> entries = {
+        {parts_.listener.get(), POLLIN, 0}, {parts_.signals.get(), POLLIN, 0}, {parts_.networks.fd(), POLLIN, 0}};
     std::vector<std::uint64_t> ids;
     for (const auto& [id, socket] : connections_) {
       entries.push_back({socket.get(), POLLIN, 0});

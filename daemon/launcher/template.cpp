@@ -34,14 +34,17 @@ struct Link {
   const char* name;
   const char* to;
 };
-constexpr std::array kDevLinks = {Link{"fd", "/proc/self/fd"}, Link{"stdin", "/proc/self/fd/0"}, Link{"stdout", "/proc/self/fd/1"},
-                                  Link{"stderr", "/proc/self/fd/2"}, Link{"ptmx", "pts/ptmx"}};
+constexpr std::array kDevLinks = {Link{"fd", "/proc/self/fd"}, Link{"stdin", "/proc/self/fd/0"},
+                                  Link{"stdout", "/proc/self/fd/1"}, Link{"stderr", "/proc/self/fd/2"},
+                                  Link{"ptmx", "pts/ptmx"}};
 
 // One file system for all jails, so nothing in it may carry a message: read-only, and no access times.
 Result<UniqueFd> make_dev() {
-  TRY_ASSIGN(UniqueFd dev, new_filesystem("tmpfs", {{"mode", "755"}, {"size", "64k"}, {"nr_inodes", "64"}}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOATIME));
+  TRY_ASSIGN(UniqueFd dev, new_filesystem("tmpfs", {{"mode", "755"}, {"size", "64k"}, {"nr_inodes", "64"}},
+                                          MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOATIME));
   for (const Node& node : kNodes) {
-    if (::mknodat(dev.get(), node.name, S_IFCHR | 0666, makedev(node.major, node.minor)) < 0) return sys_error("mknod {}", node.name);
+    if (::mknodat(dev.get(), node.name, S_IFCHR | 0666, makedev(node.major, node.minor)) < 0)
+      return sys_error("mknod {}", node.name);
     if (::fchmodat(dev.get(), node.name, 0666, 0) < 0) return sys_error("chmod {}", node.name);
   }
   for (const Link& link : kDevLinks) {
@@ -94,7 +97,8 @@ Status mask_thermal(int root) {
       if (::fstatat(root, fmt::format("cpu/cpu{}", cpu).c_str(), &info, 0) < 0) return {};
       continue;
     }
-    TRY_ASSIGN(const UniqueFd empty, new_filesystem("tmpfs", {{"mode", "555"}, {"nr_inodes", "2"}}, static_cast<unsigned>(kReadOnly)));
+    TRY_ASSIGN(const UniqueFd empty,
+               new_filesystem("tmpfs", {{"mode", "555"}, {"nr_inodes", "2"}}, static_cast<unsigned>(kReadOnly)));
     TRY(attach(empty.get(), root, path));
   }
   return {};
@@ -105,9 +109,11 @@ Status build(const std::vector<UsrEntry>& usr) {
   // Private before the first mount: a mount made under a shared "/" would appear on the host (mount_namespaces(7)).
   if (::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) < 0) return sys_error("make mounts private");
   TRY_ASSIGN(const UniqueFd dev, make_dev().context("make /dev"));
-  TRY_ASSIGN(const UniqueFd root, new_filesystem("tmpfs", {{"mode", "755"}, {"size", "64k"}, {"nr_inodes", "128"}}, static_cast<unsigned>(kProtected)));
+  TRY_ASSIGN(const UniqueFd root, new_filesystem("tmpfs", {{"mode", "755"}, {"size", "64k"}, {"nr_inodes", "128"}},
+                                                 static_cast<unsigned>(kProtected)));
   // Attached before it is filled: a mount can be moved only onto what is part of a mount namespace.
-  if (::move_mount(root.get(), "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0) return sys_error("move_mount template");
+  if (::move_mount(root.get(), "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    return sys_error("move_mount template");
   TRY(bring(root.get(), "/usr", "/usr", true));
   TRY(bring(root.get(), "/etc", "/etc", true));
   TRY(bring(root.get(), "/sys/devices/system/cpu", "/cpu", false));
@@ -119,7 +125,8 @@ Status build(const std::vector<UsrEntry>& usr) {
   for (const char* path : {"/proc", "/dev", "/mnt", "/empty"}) TRY(ensure_directory(root.get(), path));
   TRY(attach(proc.get(), root.get(), "/proc"));
   TRY(attach(dev.get(), root.get(), "/dev"));
-  TRY_ASSIGN(const UniqueFd empty, new_filesystem("tmpfs", {{"mode", "555"}, {"size", "4k"}, {"nr_inodes", "1"}}, static_cast<unsigned>(kReadOnly | MOUNT_ATTR_NOATIME)));
+  TRY_ASSIGN(const UniqueFd empty, new_filesystem("tmpfs", {{"mode", "555"}, {"size", "4k"}, {"nr_inodes", "1"}},
+                                                  static_cast<unsigned>(kReadOnly | MOUNT_ATTR_NOATIME)));
   TRY(attach(empty.get(), root.get(), "/empty"));
   if (::fchdir(root.get()) < 0) return sys_error("fchdir template");
   if (::syscall(SYS_pivot_root, ".", ".") < 0) return sys_error("pivot_root");
@@ -152,7 +159,8 @@ Result<Template> make_template() {
   pair.second.reset();
   TRY_ASSIGN(Packet packet, receive_packet(pair.first.get(), 4096, 1));
   const std::string text(packet.bytes.begin(), packet.bytes.end());
-  if (packet.fds.size() != 1) return make_error("make the template mount namespace: {}", text.empty() ? "its maker died" : text);
+  if (packet.fds.size() != 1)
+    return make_error("make the template mount namespace: {}", text.empty() ? "its maker died" : text);
   result.mount_namespace = std::move(packet.fds.front());
   return result;
 }

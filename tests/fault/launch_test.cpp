@@ -1,0 +1,119 @@
+// E48: a launch is stopped before each of its steps, one of the programs is killed with SIGKILL, and the launch goes on. Then
+// nothing may be left of it (no cgroup, no process, no mount), and the next run works.
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <fstream>
+#include <sstream>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/ids.h"
+#include "tests/support/command.h"
+#include "tests/support/stack.h"
+
+namespace sandboxd::test {
+namespace {
+
+// The launch child's steps (daemon/launcher/launch.cpp), then those of the jail's first process (jail_setup.cpp).
+constexpr std::array kSteps = {"launch:begin",   "launch:cgroup", "launch:network",
+                               "launch:claim",   "launch:record", "launch:mounts",
+                               "launch:prepare", "launch:clone",  "launch:maps",
+                               "launch:ack",     "launch:acked",  "launch:go",
+                               "launch:answer",  "maps",          "ids",
+                               "root",           "root-fill",     "dev",
+                               "proc",           "sys",           "tmpfs",
+                               "dirs",           "ack",           "binds",
+                               "read-only-root", "pivot",         "hostname",
+                               "bounding-set",   "descriptors"};
+// "itself": the process that has stopped.
+constexpr std::array kVictims = {"itself", "sandboxd-launcher", "sandboxd", "sandboxd-broker", "sandboxd-audit"};
+
+class LaunchFault : public testing::TestWithParam<const char*> {
+ protected:
+  static std::string file(const Stack& stack, const char* name) { return stack.runtime_dir() + "/" + name; }
+
+  static void arm(const Stack& stack, const char* step) {
+    ::unlink(file(stack, "fault-go").c_str());
+    ASSERT_EQ(::mkfifo(file(stack, "fault-go").c_str(), 0600), 0);
+    std::ofstream(file(stack, "fault-hit"));
+    std::ofstream(file(stack, "fault")) << step;
+  }
+  static std::string hit(const Stack& stack) {
+    std::ifstream in(file(stack, "fault-hit"));
+    std::string text;
+    std::getline(in, text);
+    return text;
+  }
+  static pid_t stopped_process(const Stack& stack, const std::string& step) {
+    if (step.starts_with("launch:")) return static_cast<pid_t>(std::stol(hit(stack)));
+    // The jail's first process knows itself as pid 1: its cgroup knows better.
+    for (const std::string& cgroup : jail_cgroups(stack.slice())) {
+      std::ifstream in(cgroup + "/cgroup.procs");
+      pid_t pid = 0;
+      if (in >> pid) return pid;
+    }
+    return 0;
+  }
+  static void let_go(const Stack& stack) {
+    const UniqueFd go(::open(file(stack, "fault-go").c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    // The reader may be the one that was killed.
+    if (go) ASSERT_EQ(::write(go.get(), "g", 1), 1);
+  }
+  static void expect_clean(const Stack& stack, std::size_t mounts) {
+    const auto clean = [&] {
+      return jail_cgroups(stack.slice()).empty() &&
+             processes_of_ids(stack.slice() + kIdsPerJail, kIdsPerSlice - kIdsPerJail).empty();
+    };
+    EXPECT_TRUE(eventually(clean, scaled_ms(15'000))) << "jail cgroups: " << jail_cgroups(stack.slice()).size();
+    EXPECT_EQ(host_mounts(), mounts);
+  }
+  static void expect_works(const Stack& stack) {
+    Output last;
+    const auto works = [&] {
+      last = stack.ctl(kAlice, {"run", "--", "/bin/true"});
+      return last.status == 0;
+    };
+    EXPECT_TRUE(eventually(works, scaled_ms(20'000))) << describe(last);
+  }
+};
+
+TEST_P(LaunchFault, LeavesNothingBehindAtAnyStep) {
+  const std::string victim = GetParam();
+  const Stack stack;
+  ASSERT_EQ(stack.failure(), "");
+  const std::string workspace = stack.dir().make("workspace", kAlice);
+  ASSERT_EQ(stack.ctl(kAlice, {"run", "--", "/bin/true"}).status, 0);
+  const std::size_t mounts = host_mounts();
+  for (const char* step : kSteps) {
+    SCOPED_TRACE(std::string("killed at ") + step + ": " + victim);
+    arm(stack, step);
+    Command command(
+        stack.ctl_spec(kAlice, {"run", "--workspace=rw", "--workspace-dir", workspace, "--", "/bin/sleep", "1"}));
+    ASSERT_TRUE(eventually([&] { return !hit(stack).empty(); }, scaled_ms(20'000)))
+        << "the launch never reached the step";
+    ASSERT_EQ(::unlink(file(stack, "fault").c_str()), 0);
+    const pid_t pid = victim == "itself" ? stopped_process(stack, step) : stack.program(victim);
+    ASSERT_GT(pid, 1);
+    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    let_go(stack);
+    const Output output = command.finish();
+    EXPECT_NE(output.status, -1) << "the client was never answered";
+    if (victim == "itself" || victim == "sandboxd") EXPECT_NE(output.status, 0) << describe(output);
+    expect_clean(stack, mounts);
+    expect_works(stack);
+    if (HasFailure()) break;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(E48, LaunchFault, testing::ValuesIn(kVictims), [](const auto& info) {
+  std::string name = info.param;
+  std::ranges::replace(name, '-', '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace sandboxd::test
