@@ -16,7 +16,10 @@ inline long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, lo
   register long r10 __asm__("r10") = d;
   register long r8 __asm__("r8") = e;
   register long r9 __asm__("r9") = f;
-  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
   return result;
 }
 #elif defined(__aarch64__)
@@ -35,26 +38,18 @@ inline long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, lo
 #error "x86-64 and aarch64 only"
 #endif
 
-template <class T>
-long arg(T value) noexcept {
-  return static_cast<long>(value);
-}
-template <class T>
-long arg(T* value) noexcept {
-  return reinterpret_cast<long>(value);
-}
+template <class T> long arg(T value) noexcept { return static_cast<long>(value); }
+template <class T> long arg(T* value) noexcept { return reinterpret_cast<long>(value); }
 inline long arg(decltype(nullptr)) noexcept { return 0; }
 
 // sys::raw(SYS_openat, AT_FDCWD, "/", O_RDONLY)
-template <class... A>
-long raw(long number, A... a) noexcept {
-  return call(number, arg(a)...);
-}
+template <class... A> long raw(long number, A... a) noexcept { return call(number, arg(a)...); }
 
 // clone(2) for a child on a stack of its own that runs `run(argument)` and never returns from it. Returns the child's pid
 // (in the caller's pid namespace) or -errno, in the parent only. `stack_top` is 16-byte aligned.
 // The child finds `run` and `argument` on its own stack; it must not return into the parent's frames.
-inline long clone_on_stack(unsigned long flags, void* stack_top, int* child_tid, void (*run)(void*), void* argument) noexcept {
+inline long clone_on_stack(unsigned long flags, void* stack_top, int* child_tid, void (*run)(void*),
+                           void* argument) noexcept {
   auto* top = static_cast<void**>(stack_top);
   *--top = argument;
   *--top = reinterpret_cast<void*>(run);
@@ -67,8 +62,8 @@ inline long clone_on_stack(unsigned long flags, void* stack_top, int* child_tid,
       "test %%rax, %%rax\n"
       "jnz 1f\n"
       "xor %%ebp, %%ebp\n"
-      "pop %%rax\n"   // run
-      "pop %%rdi\n"   // argument; the stack is 16-byte aligned again before the call
+      "pop %%rax\n"  // run
+      "pop %%rdi\n"  // argument; the stack is 16-byte aligned again before the call
       "call *%%rax\n"
       "hlt\n"
       "1:\n"

@@ -101,23 +101,30 @@ class Connection {
     UniqueFd broker;
     if (with_workspace) {
       BrokerMessage message;
-      if (::getrandom(message.token.data(), message.token.size(), 0) != static_cast<ssize_t>(message.token.size())) return false;
+      if (::getrandom(message.token.data(), message.token.size(), 0) != static_cast<ssize_t>(message.token.size()))
+        return false;
       message.fds = 1;
       const UniqueFd directory(::open(workspace_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       auto connected = connect_unix(broker_, SOCK_SEQPACKET);
       if (!directory || !connected.ok()) return false;
       broker = std::move(connected).value();
       const int fd = directory.get();
-      if (!send_packet(broker.get(), {reinterpret_cast<const std::uint8_t*>(&message), sizeof message}, std::span(&fd, 1)).ok()) return false;
-      spec += fmt::format(R"(,"token":"{}","workspace":{{"fd":0,"target":"{}","access":"rw"}})", hex(message.token), workspace_);
+      if (!send_packet(broker.get(), {reinterpret_cast<const std::uint8_t*>(&message), sizeof message},
+                       std::span(&fd, 1))
+               .ok())
+        return false;
+      spec += fmt::format(R"(,"token":"{}","workspace":{{"fd":0,"target":"{}","access":"rw"}})", hex(message.token),
+                          workspace_);
     }
-    const std::string call = fmt::format(R"({{"method":"org.sandboxd.Jail.Run","parameters":{{"spec":{{{}}}}}}})", spec);
+    const std::string call =
+        fmt::format(R"({{"method":"org.sandboxd.Jail.Run","parameters":{{"spec":{{{}}}}}}})", spec);
     return exchange(call);
   }
 
  private:
   bool exchange(const std::string& call) {
-    if (::send(socket_.get(), call.c_str(), call.size() + 1, MSG_NOSIGNAL) != static_cast<ssize_t>(call.size() + 1)) return false;
+    if (::send(socket_.get(), call.c_str(), call.size() + 1, MSG_NOSIGNAL) != static_cast<ssize_t>(call.size() + 1))
+      return false;
     std::string reply;
     char buffer[65536];
     while (reply.empty() || reply.back() != '\0') {
@@ -142,11 +149,15 @@ std::vector<Row> make_rows(const Options& options, Connection& connection) {
   };
   std::vector<Row> rows;
   add(rows, "/bin/true", {"/bin/true"});
-  add(rows, "bwrap, workspace", {"bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--bind", ws, ws, "/bin/true"});
-  if (installed("firejail")) add(rows, "firejail", {"firejail", "--quiet", "--noprofile", "--net=none", "--private=" + ws, "/bin/true"});
+  add(rows, "bwrap, workspace",
+      {"bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--bind",
+       ws, ws, "/bin/true"});
+  if (installed("firejail"))
+    add(rows, "firejail", {"firejail", "--quiet", "--noprofile", "--net=none", "--private=" + ws, "/bin/true"});
   if (installed("nsjail")) add(rows, "nsjail", {"nsjail", "-Q", "-Mo", "--chroot", "/", "--", "/bin/true"});
   add(rows, "sandboxctl run", {ctl, "--socket", options.socket, "run", "--", "/bin/true"});
-  add(rows, "sandboxctl run, workspace", {ctl, "--socket", options.socket, "run", "--workspace=rw", "--workspace-dir", ws, "--", "/bin/true"});
+  add(rows, "sandboxctl run, workspace",
+      {ctl, "--socket", options.socket, "run", "--workspace=rw", "--workspace-dir", ws, "--", "/bin/true"});
   rows.push_back({"Run, one connection", [&connection] { return connection.run(false); }});
   rows.push_back({"Run, one connection, workspace", [&connection] { return connection.run(true); }});
   return rows;
@@ -169,14 +180,18 @@ int report(const std::vector<Row>& rows, const Options& options) {
   const auto find = [&](const char* name) { return std::ranges::find(rows, name, &Row::name); };
   const auto bwrap = find("bwrap, workspace");
   const auto spawn = find("/bin/true");
-  fmt::print("{:<32} {:>8} {:>8} {:>8} {:>10} {:>10}\n", "us, " + std::to_string(options.rounds) + " rounds", "p50", "p90", "p99", "x bwrap", "x spawn");
+  fmt::print("{:<32} {:>8} {:>8} {:>8} {:>10} {:>10}\n", "us, " + std::to_string(options.rounds) + " rounds", "p50",
+             "p90", "p99", "x bwrap", "x spawn");
   for (const Row& row : rows) {
-    fmt::print("{:<32} {:>8} {:>8} {:>8} {:>10.3f} {:>10.2f}\n", row.name, row.at(.5), row.at(.9), row.at(.99), static_cast<double>(row.at(.5)) / static_cast<double>(bwrap->at(.5)),
+    fmt::print("{:<32} {:>8} {:>8} {:>8} {:>10.3f} {:>10.2f}\n", row.name, row.at(.5), row.at(.9), row.at(.99),
+               static_cast<double>(row.at(.5)) / static_cast<double>(bwrap->at(.5)),
                static_cast<double>(row.at(.5)) / static_cast<double>(spawn->at(.5)));
   }
   if (options.goal <= 0) return 0;
-  const double ratio = static_cast<double>(find("Run, one connection, workspace")->at(.5)) / static_cast<double>(bwrap->at(.5));
-  fmt::print("goal: Run with a workspace at most {:.2f} of bwrap: {:.3f}, {}\n", options.goal, ratio, ratio <= options.goal ? "met" : "MISSED");
+  const double ratio =
+      static_cast<double>(find("Run, one connection, workspace")->at(.5)) / static_cast<double>(bwrap->at(.5));
+  fmt::print("goal: Run with a workspace at most {:.2f} of bwrap: {:.3f}, {}\n", options.goal, ratio,
+             ratio <= options.goal ? "met" : "MISSED");
   return ratio <= options.goal ? 0 : 1;
 }
 
@@ -185,12 +200,18 @@ std::optional<Options> parse(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view key = argv[i];
     const char* value = argv[i + 1];
-    if (key == "--socket") options.socket = value;
-    else if (key == "--workspace") options.workspace = value;
-    else if (key == "--uid") options.uid = static_cast<uid_t>(parse_uint(value, 4294967294U).value_or(0));
-    else if (key == "--rounds") options.rounds = static_cast<int>(parse_uint(value, 1'000'000).value_or(0));
-    else if (key == "--goal") options.goal = std::strtod(value, nullptr);
-    else return std::nullopt;
+    if (key == "--socket")
+      options.socket = value;
+    else if (key == "--workspace")
+      options.workspace = value;
+    else if (key == "--uid")
+      options.uid = static_cast<uid_t>(parse_uint(value, 4294967294U).value_or(0));
+    else if (key == "--rounds")
+      options.rounds = static_cast<int>(parse_uint(value, 1'000'000).value_or(0));
+    else if (key == "--goal")
+      options.goal = std::strtod(value, nullptr);
+    else
+      return std::nullopt;
   }
   const bool complete = argc % 2 == 1 && !options.socket.empty() && options.rounds > 0;
   return complete ? std::optional(options) : std::nullopt;

@@ -27,7 +27,8 @@ struct CloseDir {
 Status check_cgroup2(int fd, const std::string& path) {
   struct statfs info {};
   if (::fstatfs(fd, &info) < 0) return sys_error("statfs {}", quoted(path));
-  if (info.f_type != CGROUP2_SUPER_MAGIC) return sys_error_code(EINVAL, "{} is not on a cgroup2 file system", quoted(path));
+  if (info.f_type != CGROUP2_SUPER_MAGIC)
+    return sys_error_code(EINVAL, "{} is not on a cgroup2 file system", quoted(path));
   return {};
 }
 
@@ -91,7 +92,8 @@ Result<std::string> find_mount() {
     struct statfs info {};
     if (::statfs(path, &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC) return std::string(path);
   }
-  return sys_error_code(ENOENT, "find a cgroup2 mount at /sys/fs/cgroup or /sys/fs/cgroup/unified (mount one, or set 'cgroup_root')");
+  return sys_error_code(
+      ENOENT, "find a cgroup2 mount at /sys/fs/cgroup or /sys/fs/cgroup/unified (mount one, or set 'cgroup_root')");
 }
 
 Result<Cgroup> open_root(const std::string& configured, const std::string& name) {
@@ -106,7 +108,8 @@ Result<Cgroup> open_root(const std::string& configured, const std::string& name)
 
 Status remove_root(const std::string& configured, const std::string& name) {
   TRY_ASSIGN(const std::string path, root_path(configured));
-  if (::rmdir((path + "/" + name).c_str()) < 0 && errno != ENOENT) return sys_error("rmdir cgroup {}", quoted(path + "/" + name));
+  if (::rmdir((path + "/" + name).c_str()) < 0 && errno != ENOENT)
+    return sys_error("rmdir cgroup {}", quoted(path + "/" + name));
   return {};
 }
 

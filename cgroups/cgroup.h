@@ -19,8 +19,8 @@ class Cgroup {
   [[nodiscard]] int fd() const noexcept { return directory_.get(); }
   [[nodiscard]] Result<UniqueFd> open(const char* file, int flags) const;  // O_CLOEXEC is added
   [[nodiscard]] Result<std::string> read(const char* file) const;
-  [[nodiscard]] Result<std::vector<std::int32_t>> processes() const;       // cgroup.procs, in the reader's pid namespace
-  [[nodiscard]] Result<bool> populated() const;                            // cgroup.events
+  [[nodiscard]] Result<std::vector<std::int32_t>> processes() const;  // cgroup.procs, in the reader's pid namespace
+  [[nodiscard]] Result<bool> populated() const;                       // cgroup.events
   [[nodiscard]] Result<std::uint64_t> inode() const;
   Status kill() const;  // cgroup.kill (Linux 5.14): also what is frozen, and what forks meanwhile
 

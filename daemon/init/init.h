@@ -59,10 +59,10 @@ struct State {
   bool landlock_probe = false;
   int signal_fd = -1;
   int job_pid = -1;
-  int job_sync = -1;                 // our end of the first job's handshake; -1 once it has exec'd or failed
+  int job_sync = -1;  // our end of the first job's handshake; -1 once it has exec'd or failed
   bool job_started = false;
-  bool released = false;             // kGo has come
-  std::uint64_t deadline_nsec = 0;   // CLOCK_MONOTONIC; 0: none
+  bool released = false;                     // kGo has come
+  std::uint64_t deadline_nsec = 0;           // CLOCK_MONOTONIC; 0: none
   std::array<int, 3> job_stdio{-1, -1, -1};  // the job's ends
 };
 

@@ -73,7 +73,8 @@ long exec_along_path(const Plan& plan) {
 void take_stdio(const JobArgs& job) {
   // The ends may be any number above 2 here, so none is overwritten before it is used.
   for (int i = 0; i < 3; ++i) {
-    if (const long r = sys::raw(SYS_dup3, job.stdio[static_cast<std::size_t>(i)], i, 0); r < 0) job_fails(job.sync, "stdio", r, "dup3");
+    if (const long r = sys::raw(SYS_dup3, job.stdio[static_cast<std::size_t>(i)], i, 0); r < 0)
+      job_fails(job.sync, "stdio", r, "dup3");
   }
 }
 
@@ -81,7 +82,8 @@ void take_limits(const JobArgs& job) {
   for (std::size_t i = 0; i < job.plan->rlimit_count; ++i) {
     const Rlimit& row = job.plan->rlimits[i];
     const rlimit limit{row.soft, row.hard};
-    if (const long r = sys::raw(SYS_prlimit64, 0, row.resource, &limit, nullptr); r < 0) job_fails(job.sync, "limits", r, "setrlimit");
+    if (const long r = sys::raw(SYS_prlimit64, 0, row.resource, &limit, nullptr); r < 0)
+      job_fails(job.sync, "limits", r, "setrlimit");
   }
 }
 
@@ -111,7 +113,8 @@ void job_main(void* argument) {
   const wire::SyncRecord ready{wire::Sync::kReady, 0, 0};
   wire::SyncRecord go{};
   if (const long r = sys::raw(SYS_write, sync, &ready, sizeof ready); r < 0) job_fails(sync, "handshake", r, "write");
-  if (sys::raw(SYS_read, sync, &go, sizeof go) != sizeof go || go.what != wire::Sync::kGo) job_fails(sync, "handshake", -ECANCELED, "read");
+  if (sys::raw(SYS_read, sync, &go, sizeof go) != sizeof go || go.what != wire::Sync::kGo)
+    job_fails(sync, "handshake", -ECANCELED, "read");
   // After the id is taken: a workspace of mode 0700 is entered by its owner only.
   if (const long r = sys::raw(SYS_chdir, job.plan->workdir); r < 0) job_fails(sync, "workdir", r, job.plan->workdir);
   std::uint64_t none = 0;
@@ -163,11 +166,13 @@ Outcome make_streams(State& state) {
 
 Outcome spawn_job(State& state) {
   int pair[2] = {-1, -1};
-  if (const long r = sys::raw(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, &pair[0]); r < 0) return {r, "socketpair"};
+  if (const long r = sys::raw(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, &pair[0]); r < 0)
+    return {r, "socketpair"};
   state.job_sync = pair[0];
   g_job = {&state.plan, state.job_stdio, pair[1]};
   static int child_tid = 0;
-  const long pid = sys::clone_on_stack(CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, g_stack.data() + g_stack.size(), &child_tid, job_main, &g_job);
+  const long pid = sys::clone_on_stack(CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, g_stack.data() + g_stack.size(),
+                                       &child_tid, job_main, &g_job);
   sys::raw(SYS_close, pair[1]);
   if (pid < 0) return {pid, "clone"};
   state.job_pid = static_cast<int>(pid);

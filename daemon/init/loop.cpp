@@ -100,7 +100,8 @@ void read_control(State& state) {
   switch (command.command) {
     case wire::InitCommand::kSignal:
       // The job leads its own process group (setsid).
-      if (state.job_pid > 0 && command.value > 0 && command.value < 65) sys::raw(SYS_kill, -state.job_pid, command.value);
+      if (state.job_pid > 0 && command.value > 0 && command.value < 65)
+        sys::raw(SYS_kill, -state.job_pid, command.value);
       return;
     case wire::InitCommand::kSignalAll:
       if (command.value > 0 && command.value < 65) sys::raw(SYS_kill, -1, command.value);
@@ -168,7 +169,8 @@ void loop(State& state) {
       const std::uint64_t wait = now >= state.deadline_nsec ? 0 : state.deadline_nsec - now;
       left = {static_cast<time_t>(wait / 1'000'000'000), static_cast<long>(wait % 1'000'000'000)};
     }
-    const long ready_count = sys::raw(SYS_ppoll, &entries[0], 4L, state.deadline_nsec != 0 ? &left : nullptr, nullptr, 0L);
+    const long ready_count =
+        sys::raw(SYS_ppoll, &entries[0], 4L, state.deadline_nsec != 0 ? &left : nullptr, nullptr, 0L);
     if (ready_count < 0 && ready_count != -EINTR) end_jail();
     if (entries[2].revents != 0) read_sync(state);
     if (entries[3].revents != 0) read_job_sync(state);

@@ -23,7 +23,9 @@
 namespace sandboxd::init {
 namespace {
 
-Outcome be_undumpable(State&) { return {sys::raw(SYS_prctl, PR_SET_DUMPABLE, 0L, 0L, 0L, 0L), "prctl PR_SET_DUMPABLE"}; }
+Outcome be_undumpable(State&) {
+  return {sys::raw(SYS_prctl, PR_SET_DUMPABLE, 0L, 0L, 0L, 0L), "prctl PR_SET_DUMPABLE"};
+}
 
 Outcome load_plan(State& state) { return read_plan(wire::kInitPlanFd, state.plan); }
 
@@ -31,7 +33,8 @@ constexpr std::uint32_t cap_bit(unsigned cap) { return 1U << cap; }
 
 // The job drops everything; jail-init keeps what it needs to be a job's parent, in the jail's user namespace only.
 Outcome keep_three_capabilities(State&) {
-  if (const long r = sys::raw(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0L, 0L, 0L); r < 0) return {r, "clear ambient set"};
+  if (const long r = sys::raw(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0L, 0L, 0L); r < 0)
+    return {r, "clear ambient set"};
   constexpr std::uint32_t kKept = cap_bit(CAP_SETUID) | cap_bit(CAP_SETGID) | cap_bit(CAP_KILL);
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct sets[2] = {{kKept, kKept, 0}, {0, 0, 0}};
@@ -43,7 +46,9 @@ Outcome keep_three_capabilities(State&) {
   return {same ? 0 : -EPERM, "capabilities read back differ"};
 }
 
-Outcome forbid_new_privs(State&) { return {sys::raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L), "prctl PR_SET_NO_NEW_PRIVS"}; }
+Outcome forbid_new_privs(State&) {
+  return {sys::raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L), "prctl PR_SET_NO_NEW_PRIVS"};
+}
 
 // 1, not 0: the kernel skips a core_pattern pipe helper only at exactly 1 (fs/coredump.c), and the filter keeps it there.
 Outcome forbid_core(State&) {
@@ -53,7 +58,8 @@ Outcome forbid_core(State&) {
 
 Outcome take_signals(State& state) {
   std::uint64_t all = ~0ULL;
-  if (const long r = sys::raw(SYS_rt_sigprocmask, SIG_SETMASK, &all, nullptr, sizeof all); r < 0) return {r, "rt_sigprocmask"};
+  if (const long r = sys::raw(SYS_rt_sigprocmask, SIG_SETMASK, &all, nullptr, sizeof all); r < 0)
+    return {r, "rt_sigprocmask"};
   std::uint64_t child = 1ULL << (SIGCHLD - 1);
   const long fd = sys::raw(SYS_signalfd4, -1, &child, sizeof child, SFD_CLOEXEC | SFD_NONBLOCK);
   state.signal_fd = static_cast<int>(fd);
@@ -61,8 +67,9 @@ Outcome take_signals(State& state) {
 }
 
 // A file takes only the rights that make sense for one, EINVAL else (landlock(7)).
-constexpr std::uint64_t kFileRights = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |
-                                      (1ULL << 14) /* TRUNCATE */ | (1ULL << 15) /* IOCTL_DEV */;
+constexpr std::uint64_t kFileRights = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                                      LANDLOCK_ACCESS_FS_READ_FILE | (1ULL << 14) /* TRUNCATE */ |
+                                      (1ULL << 15) /* IOCTL_DEV */;
 
 Outcome add_landlock_rule(int ruleset, const LandlockRule& row) {
   const long fd = sys::raw(SYS_openat, AT_FDCWD, row.path, O_PATH | O_CLOEXEC);
@@ -104,12 +111,23 @@ Outcome probe_landlock(State& state) {
 }
 
 Outcome load_filter(State& state) {
-  const sock_fprog program{static_cast<unsigned short>(state.plan.filter_count), const_cast<sock_filter*>(state.plan.filter)};
+  const sock_fprog program{static_cast<unsigned short>(state.plan.filter_count),
+                           const_cast<sock_filter*>(state.plan.filter)};
   return {sys::raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "seccomp SECCOMP_SET_MODE_FILTER"};
 }
 
 enum class Step : std::uint8_t {
-  kUndumpable, kPlan, kCapabilities, kNoNewPrivs, kCoreLimit, kSignals, kLandlock, kLandlockProbe, kFilter, kStreams, kJob
+  kUndumpable,
+  kPlan,
+  kCapabilities,
+  kNoNewPrivs,
+  kCoreLimit,
+  kSignals,
+  kLandlock,
+  kLandlockProbe,
+  kFilter,
+  kStreams,
+  kJob
 };
 struct StepRow {
   Step id;

@@ -20,7 +20,7 @@ enum class AuditMessage : std::uint16_t { kAppend = 1, kAck = 101, kRefused = 10
 enum class AuditPhase : std::uint8_t { kIntent = 0, kResult = 1, kEvent = 2 };
 
 struct AuditRecord {
-  std::string action{};   // "jail.start", "jail.launch", "jail.exit" ...
+  std::string action{};  // "jail.start", "jail.launch", "jail.exit" ...
   AuditPhase phase = AuditPhase::kEvent;
   std::string outcome{};  // allow | deny | ok | error | unknown
   std::string request{};  // correlation id: of the request that this belongs to
@@ -28,19 +28,33 @@ struct AuditRecord {
   std::uint32_t uid = 0;  // the actor's uid
   std::string detail{};   // a JSON object; parsed and re-serialised by the audit program, refused if it isn't one
 
-  template <class A> void fields(A& a) { a(action); a(phase); a(outcome); a(request); a(jail); a(uid); a(detail); }
+  template <class A> void fields(A& a) {
+    a(action);
+    a(phase);
+    a(outcome);
+    a(request);
+    a(jail);
+    a(uid);
+    a(detail);
+  }
 };
 
 struct Ack {
   std::uint64_t index = 0;
   Sha256Digest leaf_hash{};
-  template <class A> void fields(A& a) { a(index); a(leaf_hash); }
+  template <class A> void fields(A& a) {
+    a(index);
+    a(leaf_hash);
+  }
 };
 
 struct Refused {
   std::int32_t code = 0;
   std::string detail{};
-  template <class A> void fields(A& a) { a(code); a(detail); }
+  template <class A> void fields(A& a) {
+    a(code);
+    a(detail);
+  }
 };
 
 }  // namespace sandboxd::wire

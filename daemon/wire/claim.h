@@ -26,10 +26,17 @@ struct Claimed {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::vector<std::uint32_t> groups{};
-  bool admin = false;         // it came by broker-admin.sock: uid 0 may be mapped
-  bool has_mount_ns = false;  // the last descriptor is the client's /proc/self/ns/mnt (the client is in another mount namespace)
+  bool admin = false;  // it came by broker-admin.sock: uid 0 may be mapped
+  bool has_mount_ns =
+      false;  // the last descriptor is the client's /proc/self/ns/mnt (the client is in another mount namespace)
 
-  template <class A> void fields(A& a) { a(uid); a(gid); a(groups); a(admin); a(has_mount_ns); }
+  template <class A> void fields(A& a) {
+    a(uid);
+    a(gid);
+    a(groups);
+    a(admin);
+    a(has_mount_ns);
+  }
 };
 
 }  // namespace sandboxd::wire

@@ -32,8 +32,7 @@ class View {
   // True when everything was read and nothing is left over.
   [[nodiscard]] bool finished() const noexcept { return ok_ && at_ == size_; }
 
-  template <Number T>
-  T number() noexcept {
+  template <Number T> T number() noexcept {
     T value{};
     const std::uint8_t* from = take(sizeof(T));
     if (from != nullptr) __builtin_memcpy(&value, from, sizeof(T));
@@ -75,12 +74,8 @@ class View {
 
 class Writer {
  public:
-  template <class T>
-  void operator()(T& value) {
-    put(value);
-  }
-  template <class T>
-  void put(const T& value) {
+  template <class T> void operator()(T& value) { put(value); }
+  template <class T> void put(const T& value) {
     if constexpr (std::is_same_v<T, bool>) {
       raw(static_cast<std::uint8_t>(value ? 1 : 0));
     } else if constexpr (Number<T>) {
@@ -89,7 +84,10 @@ class Writer {
       const std::string_view text = value;
       raw(static_cast<std::uint32_t>(text.size()));
       bytes_.insert(bytes_.end(), text.begin(), text.end());
-    } else if constexpr (requires { value.data(); value.size(); }) {
+    } else if constexpr (requires {
+                           value.data();
+                           value.size();
+                         }) {
       list(value);
     } else {
       const_cast<T&>(value).fields(*this);
@@ -101,20 +99,16 @@ class Writer {
   [[nodiscard]] std::vector<std::uint8_t> take() { return std::move(bytes_); }
 
  private:
-  template <class T>
-  void raw(T value) {
+  template <class T> void raw(T value) {
     const auto* from = reinterpret_cast<const std::uint8_t*>(&value);
     bytes_.insert(bytes_.end(), from, from + sizeof value);
   }
-  template <class T>
-  void list(const T& values) {
+  template <class T> void list(const T& values) {
     if constexpr (!is_array<T>::value) raw(static_cast<std::uint32_t>(values.size()));
     for (const auto& value : values) put(value);
   }
-  template <class T>
-  struct is_array : std::false_type {};
-  template <class T, std::size_t N>
-  struct is_array<std::array<T, N>> : std::true_type {};
+  template <class T> struct is_array : std::false_type {};
+  template <class T, std::size_t N> struct is_array<std::array<T, N>> : std::true_type {};
 
   std::vector<std::uint8_t> bytes_;
 };
@@ -126,8 +120,7 @@ class Reader {
   [[nodiscard]] bool finished() const noexcept { return view_.finished(); }
   void fail() noexcept { view_.fail(); }
 
-  template <class T>
-  void operator()(T& value) {
+  template <class T> void operator()(T& value) {
     if constexpr (std::is_same_v<T, bool>) {
       const auto byte = view_.number<std::uint8_t>();
       if (byte > 1) view_.fail();
@@ -148,28 +141,22 @@ class Reader {
   }
 
  private:
-  template <class T>
-  struct is_vector : std::false_type {};
-  template <class T>
-  struct is_vector<std::vector<T>> : std::true_type {};
-  template <class T>
-  struct is_array : std::false_type {};
-  template <class T, std::size_t N>
-  struct is_array<std::array<T, N>> : std::true_type {};
+  template <class T> struct is_vector : std::false_type {};
+  template <class T> struct is_vector<std::vector<T>> : std::true_type {};
+  template <class T> struct is_array : std::false_type {};
+  template <class T, std::size_t N> struct is_array<std::array<T, N>> : std::true_type {};
 
   View view_;
 };
 
-template <class T>
-std::vector<std::uint8_t> encode(const T& value) {
+template <class T> std::vector<std::uint8_t> encode(const T& value) {
   Writer writer;
   writer.put(value);
   return writer.take();
 }
 
 // False when the bytes are not exactly one T. Enums are checked by the caller (`valid()` members below do it).
-template <class T>
-[[nodiscard]] bool decode(std::span<const std::uint8_t> bytes, T& value) {
+template <class T> [[nodiscard]] bool decode(std::span<const std::uint8_t> bytes, T& value) {
   Reader reader(bytes);
   reader(value);
   return reader.finished();

@@ -9,11 +9,12 @@
 namespace sandboxd::wire {
 
 enum class InitEvent : std::uint32_t {
-  kStreams = 1,    // descriptors: stdin's write end, stdout's and stderr's read ends (StdioMode::kPipes only), before the job's exec
-  kJobStarted = 2, // exec succeeded; value = pid in the jail
-  kJobFailed = 3,  // the job never ran: step, code (errno) and text say why
-  kJobExited = 4,  // value = wait status (wait(2)); usage filled
-  kWallTime = 5,   // jail-init's own deadline passed; it has killed the jail's processes
+  kStreams =
+      1,  // descriptors: stdin's write end, stdout's and stderr's read ends (StdioMode::kPipes only), before the job's exec
+  kJobStarted = 2,  // exec succeeded; value = pid in the jail
+  kJobFailed = 3,   // the job never ran: step, code (errno) and text say why
+  kJobExited = 4,   // value = wait status (wait(2)); usage filled
+  kWallTime = 5,    // jail-init's own deadline passed; it has killed the jail's processes
 };
 enum class InitCommand : std::uint32_t {
   kSignal = 1,     // value = signal number, to the job's process group

@@ -3,9 +3,7 @@
 namespace sandboxd::wire {
 namespace {
 
-void put_text(Writer& writer, const std::string& text) {
-  writer.put(std::string_view(text.c_str(), text.size() + 1));
-}
+void put_text(Writer& writer, const std::string& text) { writer.put(std::string_view(text.c_str(), text.size() + 1)); }
 
 void put_texts(Writer& writer, const std::vector<std::string>& texts) {
   writer.put(static_cast<std::uint32_t>(texts.size()));

@@ -21,8 +21,18 @@
 namespace sandboxd::wire {
 
 enum class LauncherMessage : std::uint16_t {
-  kStart = 1, kInspect = 2, kList = 3, kKill = 4, kRemove = 5, kProfiles = 6,
-  kStarted = 101, kInspected = 102, kListed = 103, kDone = 104, kFailed = 105, kProfileSet = 106,
+  kStart = 1,
+  kInspect = 2,
+  kList = 3,
+  kKill = 4,
+  kRemove = 5,
+  kProfiles = 6,
+  kStarted = 101,
+  kInspected = 102,
+  kListed = 103,
+  kDone = 104,
+  kFailed = 105,
+  kProfileSet = 106,
 };
 
 struct NumberRequest {
@@ -44,16 +54,24 @@ struct Failed {
   std::string step{};
   std::int32_t code = 0;  // errno; 0 where none applies
   std::string detail{};
-  bool denied = false;    // the plan is wider than its profile, or a file isn't the caller's: a Denied, not a SetupFailed
-  template <class A> void fields(A& a) { a(step); a(code); a(detail); a(denied); }
+  bool denied = false;  // the plan is wider than its profile, or a file isn't the caller's: a Denied, not a SetupFailed
+  template <class A> void fields(A& a) {
+    a(step);
+    a(code);
+    a(detail);
+    a(denied);
+  }
   bool operator==(const Failed&) const = default;
 };
 
 // One thing read back from the kernel: what it is, what the plan wants, what is in force.
 struct Fact {
-  std::string name{};   // "seccomp", "no_new_privs", "cap_eff", "ns.net", "mount:/usr", "cgroup" ...
+  std::string name{};  // "seccomp", "no_new_privs", "cap_eff", "ns.net", "mount:/usr", "cgroup" ...
   std::string value{};
-  template <class A> void fields(A& a) { a(name); a(value); }
+  template <class A> void fields(A& a) {
+    a(name);
+    a(value);
+  }
   bool operator==(const Fact&) const = default;
 };
 
@@ -70,10 +88,24 @@ struct Started {
   std::uint64_t audit_index = 0;  // of the launcher's jail.launch record
   Sha256Digest plan_hash{};
   Readback readback{};
-  template <class A> void fields(A& a) { a(number); a(init_pid); a(broker_uid); a(audit_index); a(plan_hash); a(readback); }
+  template <class A> void fields(A& a) {
+    a(number);
+    a(init_pid);
+    a(broker_uid);
+    a(audit_index);
+    a(plan_hash);
+    a(readback);
+  }
 };
 // Order of the descriptors that come with kStarted. kStat.. are read-only.
-enum class StartedFd : std::uint8_t { kPidfd = 0, kControl = 1, kCgroupKill = 2, kCgroupFreeze = 3, kCgroupEvents = 4, kCpuStat = 5 };
+enum class StartedFd : std::uint8_t {
+  kPidfd = 0,
+  kControl = 1,
+  kCgroupKill = 2,
+  kCgroupFreeze = 3,
+  kCgroupEvents = 4,
+  kCpuStat = 5
+};
 inline constexpr std::size_t kStartedFds = 6;
 
 }  // namespace sandboxd::wire

@@ -16,7 +16,8 @@ constexpr std::uint32_t kSpilled = 1;
 
 Status send_message(int socket, std::uint16_t type, std::uint64_t id, std::span<const std::uint8_t> body,
                     std::span<const int> fds, int flags) {
-  if (body.size() > kMaxBody) return sys_error_code(EMSGSIZE, "message body of {} bytes (at most {})", body.size(), kMaxBody);
+  if (body.size() > kMaxBody)
+    return sys_error_code(EMSGSIZE, "message body of {} bytes (at most {})", body.size(), kMaxBody);
   Header header;
   header.type = type;
   header.id = id;
@@ -45,20 +46,25 @@ Result<Message> receive_message(int socket, std::size_t max_fds, int flags) {
   std::memcpy(&header, packet.bytes.data(), sizeof header);
   if (header.magic != kMagic) return sys_error_code(EPROTO, "message with magic {:#x}", header.magic);
   if (header.version != kVersion) {
-    return sys_error_code(EPROTO, "message of version {} (this program speaks {}): mixed releases are running", header.version, kVersion);
+    return sys_error_code(EPROTO, "message of version {} (this program speaks {}): mixed releases are running",
+                          header.version, kVersion);
   }
-  if ((header.flags & ~kSpilled) != 0 || header.size > kMaxBody) return sys_error_code(EPROTO, "message with flags {:#x}, size {}", header.flags, header.size);
+  if ((header.flags & ~kSpilled) != 0 || header.size > kMaxBody)
+    return sys_error_code(EPROTO, "message with flags {:#x}, size {}", header.flags, header.size);
   message.type = header.type;
   message.id = header.id;
   if ((header.flags & kSpilled) != 0) {
-    if (packet.fds.empty() || packet.bytes.size() != sizeof header) return sys_error_code(EPROTO, "spilled message without its memfd");
+    if (packet.fds.empty() || packet.bytes.size() != sizeof header)
+      return sys_error_code(EPROTO, "spilled message without its memfd");
     TRY_ASSIGN(message.body, read_sealed(packet.fds.front().get(), kMaxBody));
     packet.fds.erase(packet.fds.begin());
   } else {
     message.body.assign(packet.bytes.begin() + sizeof header, packet.bytes.end());
   }
-  if (message.body.size() != header.size) return sys_error_code(EPROTO, "message body of {} bytes, {} announced", message.body.size(), header.size);
-  if (packet.fds.size() > max_fds) return sys_error_code(EPROTO, "message with {} descriptors (at most {})", packet.fds.size(), max_fds);
+  if (message.body.size() != header.size)
+    return sys_error_code(EPROTO, "message body of {} bytes, {} announced", message.body.size(), header.size);
+  if (packet.fds.size() > max_fds)
+    return sys_error_code(EPROTO, "message with {} descriptors (at most {})", packet.fds.size(), max_fds);
   message.fds = std::move(packet.fds);
   return message;
 }

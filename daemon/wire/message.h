@@ -47,8 +47,7 @@ Status send(int socket, Type type, std::uint64_t id, const T& value, std::span<c
   return send_message(socket, static_cast<std::uint16_t>(type), id, encode(value), fds, flags);
 }
 
-template <class T>
-Result<T> body_of(const Message& message) {
+template <class T> Result<T> body_of(const Message& message) {
   T value{};
   if (!decode(message.body, value)) return sys_error_code(EPROTO, "message of type {}: malformed body", message.type);
   return value;

@@ -15,9 +15,13 @@ namespace sandboxd::wire {
 
 using Token = std::array<std::uint8_t, 16>;
 
-enum class RootKind : std::uint8_t { kUsr = 0, kDirectory = 1, kHost = 2 };   // the host's /usr | --root | whole-host view
+enum class RootKind : std::uint8_t {
+  kUsr = 0,
+  kDirectory = 1,
+  kHost = 2
+};  // the host's /usr | --root | whole-host view
 enum class Access : std::uint8_t { kRo = 0, kRw = 1 };
-enum class ProcKind : std::uint8_t { kFull = 0, kPid = 1 };                   // proc(5): subset=pid
+enum class ProcKind : std::uint8_t { kFull = 0, kPid = 1 };  // proc(5): subset=pid
 enum class NetworkMode : std::uint8_t { kNone = 0, kHost = 1 };
 enum class UnixSockets : std::uint8_t { kNone = 0, kAny = 1 };
 // kNull: /dev/null. kPipes: jail-init makes pipes and sends the outer ends out. kInherit: the client's own, through the broker.
@@ -31,17 +35,27 @@ struct Bind {
   Access access = Access::kRo;
   bool workspace = false;
 
-  template <class A> void fields(A& a) { a(fd); a(target); a(access); a(workspace); }
+  template <class A> void fields(A& a) {
+    a(fd);
+    a(target);
+    a(access);
+    a(workspace);
+  }
   bool operator==(const Bind&) const = default;
 };
 
 struct Tmpfs {
   std::string path{};
-  std::uint64_t size = 0;    // bytes
+  std::uint64_t size = 0;  // bytes
   std::uint64_t inodes = 0;
   std::uint32_t mode = 01777;
 
-  template <class A> void fields(A& a) { a(path); a(size); a(inodes); a(mode); }
+  template <class A> void fields(A& a) {
+    a(path);
+    a(size);
+    a(inodes);
+    a(mode);
+  }
   bool operator==(const Tmpfs&) const = default;
 };
 
@@ -52,7 +66,13 @@ struct JobPlan {
   StdioMode stdio = StdioMode::kNull;
   std::array<std::uint32_t, 3> stdio_fds{};  // kInherit: indices into the broker's descriptors
 
-  template <class A> void fields(A& a) { a(argv); a(env); a(workdir); a(stdio); a(stdio_fds); }
+  template <class A> void fields(A& a) {
+    a(argv);
+    a(env);
+    a(workdir);
+    a(stdio);
+    a(stdio_fds);
+  }
   bool operator==(const JobPlan&) const = default;
 };
 
@@ -64,14 +84,21 @@ struct Limits {
   std::uint64_t scratch_max = 0;    // sum of the tmpfs sizes
   std::uint64_t inodes_max = 0;     // sum of the tmpfs inodes
 
-  template <class A> void fields(A& a) { a(wall_time); a(nofile); a(file_size_max); a(pids_max); a(scratch_max); a(inodes_max); }
+  template <class A> void fields(A& a) {
+    a(wall_time);
+    a(nofile);
+    a(file_size_max);
+    a(pids_max);
+    a(scratch_max);
+    a(inodes_max);
+  }
   bool operator==(const Limits&) const = default;
 };
 
 struct JailPlan {
-  std::uint32_t number = 0;   // fixes the id range, the cgroup and the scratch
-  std::string jail{};         // the id that clients see; for records only
-  std::string request{};      // the id of sandboxd's intent in the audit log, cited by the launcher's record
+  std::uint32_t number = 0;  // fixes the id range, the cgroup and the scratch
+  std::string jail{};        // the id that clients see; for records only
+  std::string request{};     // the id of sandboxd's intent in the audit log, cited by the launcher's record
   std::string profile{};
   Sha256Digest profile_hash{};
   bool has_token = false;
@@ -79,7 +106,7 @@ struct JailPlan {
   // The ids that the job sees itself as. With a token they must be the broker's or 0 (user root); without, they are a name only.
   std::uint32_t inside_uid = 65534;
   std::uint32_t inside_gid = 65534;
-  std::string user_name{};    // for the synthetic passwd and group
+  std::string user_name{};  // for the synthetic passwd and group
   std::string home{};
   RootKind root = RootKind::kUsr;
   std::uint32_t root_fd = 0;  // kDirectory: index into the broker's descriptors
@@ -94,8 +121,28 @@ struct JailPlan {
   JobPlan job{};
 
   template <class A> void fields(A& a) {
-    a(number); a(jail); a(request); a(profile); a(profile_hash); a(has_token); a(token); a(inside_uid); a(inside_gid); a(user_name); a(home);
-    a(root); a(root_fd); a(proc); a(network); a(unix_sockets); a(binds); a(tmpfs); a(dirs); a(hostname); a(limits); a(job);
+    a(number);
+    a(jail);
+    a(request);
+    a(profile);
+    a(profile_hash);
+    a(has_token);
+    a(token);
+    a(inside_uid);
+    a(inside_gid);
+    a(user_name);
+    a(home);
+    a(root);
+    a(root_fd);
+    a(proc);
+    a(network);
+    a(unix_sockets);
+    a(binds);
+    a(tmpfs);
+    a(dirs);
+    a(hostname);
+    a(limits);
+    a(job);
   }
   bool operator==(const JailPlan&) const = default;
 };

@@ -60,7 +60,8 @@ TEST(InitPlan, IsRefusedWhenCutAnywhere) {
   const std::vector<std::uint8_t> whole = wire::encode_init_plan(sample());
   for (std::size_t size = 1; size < whole.size(); ++size) {
     static init::Plan plan;
-    EXPECT_FALSE(read_bytes({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)}, plan).ok()) << "cut at " << size;
+    EXPECT_FALSE(read_bytes({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)}, plan).ok())
+        << "cut at " << size;
   }
 }
 

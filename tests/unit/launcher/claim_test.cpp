@@ -34,10 +34,14 @@ TEST_P(CheckIds, LetsOnlyTheCallersOwnIdsThrough) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CheckIds,
-                         testing::Values(IdCase{"a user as itself", 1000, 1000, false, true}, IdCase{"a user shown as root", 1000, 0, false, true},
-                                         IdCase{"a user shown as another", 1000, 1001, false, false}, IdCase{"a system id", 101, 101, false, false},
-                                         IdCase{"a system id that is listed", 33, 33, false, true}, IdCase{"root on the public socket", 0, 0, false, false},
-                                         IdCase{"root on the admin's", 0, 0, true, true}, IdCase{"an id of the pool", kPoolFirst + 17, kPoolFirst + 17, false, false},
+                         testing::Values(IdCase{"a user as itself", 1000, 1000, false, true},
+                                         IdCase{"a user shown as root", 1000, 0, false, true},
+                                         IdCase{"a user shown as another", 1000, 1001, false, false},
+                                         IdCase{"a system id", 101, 101, false, false},
+                                         IdCase{"a system id that is listed", 33, 33, false, true},
+                                         IdCase{"root on the public socket", 0, 0, false, false},
+                                         IdCase{"root on the admin's", 0, 0, true, true},
+                                         IdCase{"an id of the pool", kPoolFirst + 17, kPoolFirst + 17, false, false},
                                          IdCase{"the invalid id", 0xFFFFFFFF, 0xFFFFFFFF, true, false}));
 
 TEST(CheckBindSource, RefusesAPathDescriptor) {

@@ -50,7 +50,8 @@ TEST(InitPlanBuilder, AsksOnlyForWhatTheKernelKnows) {
 
 TEST(InitPlanBuilder, TurnsLimitsIntoRlimitsWithBothSidesEqual) {
   const wire::InitPlan init = make_init_plan(plan_with_mounts(), {}, 7);
-  const auto nofile = std::ranges::find(init.rlimits, static_cast<std::uint32_t>(RLIMIT_NOFILE), &wire::RlimitRow::resource);
+  const auto nofile =
+      std::ranges::find(init.rlimits, static_cast<std::uint32_t>(RLIMIT_NOFILE), &wire::RlimitRow::resource);
   ASSERT_NE(nofile, init.rlimits.end());
   EXPECT_EQ(nofile->soft, 64U);
   EXPECT_EQ(nofile->hard, 64U);
