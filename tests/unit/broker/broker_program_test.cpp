@@ -1,8 +1,10 @@
 // The real sandboxd-broker, with clients of several uids and a stand-in for the launch child.
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,6 +12,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -24,6 +27,7 @@
 #include "daemon/wire/claim.h"
 #include "daemon/wire/message.h"
 #include "tests/support/program.h"
+#include "tests/support/silent_fuse.h"
 
 namespace sandboxd {
 namespace {
@@ -325,6 +329,93 @@ TEST_F(BrokerProgram, EndsOnSigtermWithItsChildren) {
   ASSERT_TRUE(status.has_value());
   EXPECT_EQ(*status, 0);
   EXPECT_EQ(refusal(held.get()), 0) << "its child ends, so the connection does, without a word";
+}
+
+// Its client's file system never answers a close: only the child that holds such a descriptor may hang.
+class BrokerWithASilentFileSystem : public BrokerProgram {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root: mounts a FUSE file system";
+    mount_point_ = dir_.path() + "/fuse";
+    std::filesystem::create_directory(mount_point_);
+    if (!fuse_.mount(mount_point_)) GTEST_SKIP() << fuse_.problem();
+    BrokerProgram::SetUp();
+  }
+  // Before anything of it is closed here: that would hang the test as well.
+  void TearDown() override {
+    fuse_.stop();
+    ::close(file_);
+  }
+
+  [[nodiscard]] std::vector<pid_t> children() const {
+    std::ifstream list(fmt::format("/proc/{0}/task/{0}/children", broker_.pid()));
+    return {std::istream_iterator<pid_t>(list), {}};
+  }
+  // Sleeps in spite of SIGKILL: uninterruptibly, or on its way out already, its table of descriptors gone.
+  static bool is_deaf_to_sigkill(pid_t child) {
+    ::kill(child, SIGKILL);
+    std::ifstream file(fmt::format("/proc/{}/stat", child));
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    std::error_code gone;
+    const bool leaving = std::filesystem::is_empty(fmt::format("/proc/{}/fd", child), gone);
+    return text.find(") D ") != std::string::npos || (leaving && text.find(") S ") != std::string::npos);
+  }
+  // A deadline instead of a sleep: a child hangs some time after its answer was sent.
+  [[nodiscard]] bool hang_soon(std::ptrdiff_t wanted) const {
+    for (const std::uint64_t until = monotonic_usec() + 5'000'000; monotonic_usec() < until; ::sched_yield()) {
+      const std::vector<pid_t> all = children();
+      if (std::count_if(all.begin(), all.end(), is_deaf_to_sigkill) == wanted) return true;
+    }
+    return false;
+  }
+  [[nodiscard]] bool holds_the_file(pid_t child) const {
+    std::error_code gone;
+    for (const auto& entry : std::filesystem::directory_iterator(fmt::format("/proc/{}/fd", child), gone)) {
+      if (std::filesystem::read_symlink(entry, gone) == fuse_.file()) return true;
+    }
+    return false;
+  }
+  [[nodiscard]] bool is_held_soon() const {
+    for (const std::uint64_t until = monotonic_usec() + 5'000'000; monotonic_usec() < until; ::sched_yield()) {
+      const std::vector<pid_t> all = children();
+      if (std::any_of(all.begin(), all.end(), [this](pid_t child) { return holds_the_file(child); })) return true;
+    }
+    return false;
+  }
+  [[nodiscard]] UniqueFd open_file() const { return UniqueFd(::open(fuse_.file().c_str(), O_RDWR | O_CLOEXEC)); }
+
+  std::string mount_point_;
+  test::SilentFuse fuse_;
+  int file_ = -1;
+  std::optional<Result<wire::Message>> answer_;
+};
+
+TEST_F(BrokerWithASilentFileSystem, HangsOnlyTheChildThatHoldsIt) {
+  // Claimed; then closed by its client before a claim; then refused, beside one that is only a name.
+  file_ = open_file().release();
+  ASSERT_GE(file_, 0);
+  const UniqueFd claimed_one = hand_in(token_of(1), {file_}, false, "broker-admin");
+  answer_ = claim(token_of(1));
+  EXPECT_EQ(claimed(*answer_).uid, 0U);
+  EXPECT_EQ(refusal(claimed_one.get()), 0) << "the connection is closed before what may hang is";
+  ASSERT_TRUE(hang_soon(1));
+  UniqueFd closed_one = hand_in(token_of(2), {file_}, false, "broker-admin");
+  ASSERT_TRUE(is_held_soon());
+  closed_one.reset();
+  ASSERT_TRUE(hang_soon(2));
+  const UniqueFd name(::open("/usr", O_PATH | O_CLOEXEC));
+  const UniqueFd refused_one = hand_in(token_of(3), {file_, name.get()}, false, "broker-admin");
+  EXPECT_EQ(refusal(refused_one.get()), as_int(BrokerRefusal::kNotAllowed));
+  ASSERT_TRUE(hang_soon(3));
+  // Refused by the main process itself, unread.
+  EXPECT_EQ(refusal(hand_in(token_of(4), {file_}).get()), as_int(BrokerRefusal::kNotAllowed));
+  // From this process: another would hang too, on what it inherits, when it ends.
+  for (std::uint8_t i = 10; i < 30; ++i) {
+    const UniqueFd next = hand_in(token_of(i), {}, false, "broker-admin");
+    EXPECT_EQ(claimed(claim(token_of(i), 1'000'000)).uid, 0U);
+  }
+  broker_.signal(SIGTERM);
+  EXPECT_EQ(broker_.wait(), 0) << "it waits for no child";
 }
 
 TEST(BrokerStart, RefusesToRunWithCapabilities) {
