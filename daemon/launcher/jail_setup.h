@@ -33,6 +33,7 @@ struct JailSetup {
   std::vector<UniqueFd> bind_mounts{};  // detached, in plan.binds' order
   std::vector<bool> bind_is_directory{};
   std::vector<RootEntry> root_entries{};  // RootKind::kDirectory, kHost
+  std::string resolv_conf{};              // NetworkMode::kHost: the host's resolver configuration
   std::vector<UniqueFd> stdio{};          // StdioMode::kInherit: three
   std::vector<int> close_first{};         // the other side's ends: a copy here would hide a death
 };

@@ -72,6 +72,7 @@ class Launch {
   Step make_network();
   Step collect_mounts();
   Step collect_root();
+  Step read_resolver();
   Step collect_binds();
   Step collect_stdio();
   Step prepare_clone();
@@ -94,6 +95,7 @@ class Launch {
   std::vector<bool> bind_is_directory_{};
   std::vector<RootEntry> root_entries_{};
   std::vector<UniqueFd> stdio_{};
+  std::string resolv_conf_{};
   UniqueFd sync_{}, control_{}, init_plan_{};
   UniqueFd init_sync_{}, init_control_{};
   UniqueFd pidfd_{}, init_process_{};
@@ -217,8 +219,17 @@ Step Launch::collect_binds() {
   return {};
 }
 
+// Read here, where the host's files are in sight: the name is often a link into /run.
+Step Launch::read_resolver() {
+  if (plan_.network != wire::NetworkMode::kHost) return {};
+  auto text = read_file(AT_FDCWD, "/etc/resolv.conf", 65536);
+  if (!text.ok() && text.error().code != ENOENT) return StepError{"root", std::move(text).error(), false};
+  if (text.ok()) resolv_conf_ = std::move(text).value();
+  return {};
+}
+
 Step Launch::collect_root() {
-  if (plan_.root == wire::RootKind::kUsr) return {};
+  if (plan_.root == wire::RootKind::kUsr) return read_resolver();
   if (plan_.root == wire::RootKind::kHost) {
     const UniqueFd top(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     auto entries = collect_root_entries(top.get(), -1, true);
@@ -302,6 +313,7 @@ Step Launch::clone() {
     setup.bind_is_directory = bind_is_directory_;
     setup.root_entries = std::move(root_entries_);
     setup.stdio = std::move(stdio_);
+    setup.resolv_conf = std::move(resolv_conf_);
     set_up_jail(setup);
   }
   init_pid_ = static_cast<std::int32_t>(pid);

@@ -69,14 +69,14 @@ std::string group_text(const wire::JailPlan& plan) {
 }
 
 // The synthetic /etc: no name, address or account of the host is in it.
-Status make_etc(int root, const wire::JailPlan& plan) {
+Status make_etc(int root, const wire::JailPlan& plan, const std::string& resolv_conf) {
   TRY(make_file(root, "/etc/passwd", passwd_text(plan)));
   TRY(make_file(root, "/etc/group", group_text(plan)));
   TRY(make_file(root, "/etc/hosts",
                 fmt::format("127.0.0.1 localhost {0}\n::1 localhost ip6-localhost\n", plan.hostname)));
   TRY(make_file(root, "/etc/hostname", plan.hostname + "\n"));
   TRY(make_file(root, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n"));
-  return make_file(root, "/etc/resolv.conf", "");
+  return make_file(root, "/etc/resolv.conf", resolv_conf);
 }
 
 // One name of the host's /etc: fresh at each launch, since a file may have been replaced since the template was made.
@@ -163,7 +163,7 @@ Status fill_from_usr(int root, const JailSetup& setup) {
     TRY(ensure_directory(root, "/" + entry.name));
     TRY(attach(tree.get(), root, "/" + entry.name));
   }
-  TRY(make_etc(root, setup.plan));
+  TRY(make_etc(root, setup.plan, setup.resolv_conf));
   for (const std::string& name : setup.profile.etc) TRY(show_host_etc(root, name).context("host's /etc/{}", name));
   return {};
 }
