@@ -74,11 +74,11 @@ void set_modes(mode_t bit, const char* suffix) {
   with_bit(named("mknodat").c_str(), ::syscall(SYS_mknodat, AT_FDCWD, path.c_str(), S_IFREG | mode, 0), path);
   path = fresh(named("mkdirat").c_str());
   with_bit(named("mkdirat").c_str(), ::syscall(SYS_mkdirat, AT_FDCWD, path.c_str(), mode), path);
-  const long temporary = ::syscall(SYS_openat, AT_FDCWD, g_directory.c_str(), O_WRONLY | O_TMPFILE, mode);
   path = fresh(named("tmpfile").c_str());
+  const long temporary = ::syscall(SYS_openat, AT_FDCWD, g_directory.c_str(), O_WRONLY | O_TMPFILE, mode);
   const std::string own = "/proc/self/fd/" + std::to_string(temporary);
-  if (temporary >= 0) ::linkat(AT_FDCWD, own.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
-  with_bit(named("tmpfile").c_str(), temporary, path);
+  const long linked = temporary < 0 ? temporary : ::linkat(AT_FDCWD, own.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
+  with_bit(named("tmpfile").c_str(), linked, path);
 }
 
 // ARGUMENT: a writable directory.
