@@ -58,7 +58,7 @@ void send_list(Call& call, Listing& listing) {
 Json encode_event(const jails::Event& event) {
   Json detail;
   if (protocol::parse_json(event.detail, detail)) detail = Json{{"text", event.detail}};
-  return {{"cursor", event.cursor}, {"time", event.time},         {"jail", event.jail},
+  return {{"cursor", event.cursor}, {"time", event.time},          {"jail", event.jail},
           {"kind", event.kind},     {"detail", std::move(detail)}, {"uid", event.uid}};
 }
 
@@ -165,12 +165,25 @@ void JailService::inspect(const CallPtr& call) {
   supervisor_.inspect(client_of(call->peer()), jail, done);
 }
 
+// Those so far, and a reply without one that says there are no more.
+void JailService::past_events(Call& call, std::uint64_t after) {
+  for (const jails::Event& event : supervisor_.past_events(client_of(call.peer()), after)) {
+    const Json reply = {{"event", encode_event(event)}};
+    if (!call.more()) return call.reply(reply);
+    call.reply_more(reply);
+  }
+  call.reply(Json::object());
+}
+
 void JailService::events(const CallPtr& call) {
   std::uint64_t after = 0;
+  bool follow = true;
   protocol::ObjectReader reader(call->parameters(), "/parameters");
   reader.optional("after", protocol::whole(0, protocol::kMaxNumber, protocol::into(after)));
+  reader.optional("follow", protocol::boolean(follow));
   if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
   if (call->oneway()) return call->reply(Json::object());
+  if (!follow) return past_events(*call, after);
   // Without a hold on the call: the subscription is kept by it, and ends with it.
   const auto each = [call = std::weak_ptr<Call>(call)](const jails::Event& event) {
     const CallPtr listening = call.lock();

@@ -28,6 +28,7 @@ class JailService {
   void list(const CallPtr& call);
   void inspect(const CallPtr& call);
   void events(const CallPtr& call);
+  void past_events(Call& call, std::uint64_t after);
 
   jails::Supervisor& supervisor_;
   // One question to the supervisor for all of a user's waits for a jail: they can't be taken back, and a client could ask and

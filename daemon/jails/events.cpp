@@ -24,6 +24,14 @@ Supervisor::Subscription EventLog::subscribe(uid_t uid, bool all, std::uint64_t 
   return subscriber;
 }
 
+std::vector<Event> EventLog::past(uid_t uid, bool all, std::uint64_t after) const {
+  std::vector<Event> found;
+  for (const Event& event : events_) {
+    if (event.cursor > after && (all || event.uid == uid)) found.push_back(event);
+  }
+  return found;
+}
+
 void EventLog::wake() {
   if (wake_.active()) return;
   const Status armed = wake_.arm(loop_, 0, [this] { deliver(); });

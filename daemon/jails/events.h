@@ -23,6 +23,7 @@ class EventLog {
   // Events with a cursor > `after` that are `uid`'s, or everyone's.
   Supervisor::Subscription subscribe(uid_t uid, bool all, std::uint64_t after,
                                      std::function<void(const Event&)> callback);
+  [[nodiscard]] std::vector<Event> past(uid_t uid, bool all, std::uint64_t after) const;
 
  private:
   struct Subscriber {

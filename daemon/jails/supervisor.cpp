@@ -46,6 +46,9 @@ class JailSupervisor final : public Supervisor {
   void remove(const Client& client, const std::string& jail, bool force,
               std::function<void(std::optional<Failure>)> done) override;
   Subscription subscribe(const Client& client, std::uint64_t after, std::function<void(const Event&)> event) override;
+  std::vector<Event> past_events(const Client& client, std::uint64_t after) override {
+    return events_.past(client.uid, client.admin, after);
+  }
   void pause_output(const std::string& jail, bool paused) override;
   void end(std::function<void()> done) override;
   void disconnected(const Client& client) override;

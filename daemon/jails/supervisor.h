@@ -99,6 +99,8 @@ class Supervisor {
   using Subscription = std::shared_ptr<void>;
   virtual Subscription subscribe(const Client& client, std::uint64_t after,
                                  std::function<void(const Event&)> event) = 0;
+  // The events so far with a cursor > `after`, for a client that doesn't wait for more.
+  virtual std::vector<Event> past_events(const Client& /*client*/, std::uint64_t /*after*/) { return {}; }
 
   // Back-pressure of a run with Stdio::kRelay: while paused no output is read, so that the job waits in write(2). A chunk that
   // was being handed over still comes; none is larger than 64 KiB.

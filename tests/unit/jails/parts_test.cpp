@@ -59,6 +59,15 @@ TEST(EventLog, GivesLateSubscribersWhatIsKept) {
   EXPECT_EQ(cursors.front(), 11U);
 }
 
+TEST(EventLog, GivesThePastToWhomItBelongs) {
+  const test::Loop loop = test::make_loop();
+  EventLog log(loop.get());
+  for (const uid_t uid : {1U, 2U, 1U}) log.add(Event{0, 0, "j", "k", "{}", uid});
+  EXPECT_EQ(log.past(1, false, 0).size(), 2U);
+  EXPECT_EQ(log.past(1, false, 1).size(), 1U);
+  EXPECT_EQ(log.past(9, true, 0).size(), 3U);
+}
+
 TEST(EventLog, CallsNobodyWhoHasLeft) {
   const test::Loop loop = test::make_loop();
   EventLog log(loop.get());
