@@ -69,9 +69,10 @@ void add_verb(CLI::App& root, const Verb& verb, const std::vector<std::string>& 
 }
 
 // One line, like every other message of ours; `--help` and `--version` are not failures.
-int report_parse(const CLI::App& root, const CLI::ParseError& error) {
+int report_parse(const CLI::App& root, const CLI::ParseError& error, const std::string& first_word) {
   if (error.get_exit_code() == 0) return root.exit(error);
-  std::string text = escaped(error.what());
+  const bool no_verb = root.get_subcommands().empty() && !first_word.empty() && !first_word.starts_with('-');
+  std::string text = no_verb ? fmt::format("unknown verb {}", sandboxd::quoted(first_word)) : escaped(error.what());
   if (const std::size_t end = text.find("\\x0a"); end != std::string::npos) text.resize(end);
   (void)write_all(STDERR_FILENO, fmt::format("sandboxctl: {}; see --help\n", text)).ok();
   return kOwnFailure;
@@ -107,11 +108,12 @@ int run(std::vector<std::string> words) {
   for (const auto verbs : {kRunVerbs, kJailVerbs, kHostVerbs, kToolVerbs}) {
     for (const Verb& verb : verbs) add_verb(root, verb, words, globals, bound);
   }
+  const std::string first_word = words.empty() ? std::string() : words.front();
   try {
     std::ranges::reverse(words);  // as CLI11 wants them
     root.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
-    return report_parse(root, error);
+    return report_parse(root, error, first_word);
   }
   const auto chosen = std::ranges::find_if(bound, [](const Bound& one) { return one.app->parsed(); });
   if (chosen == bound.end()) return kOwnFailure;  // require_subcommand has spoken

@@ -68,16 +68,25 @@ void append_row(std::string& out, const std::vector<std::string>& row, const std
   out += '\n';
 }
 
-void flatten_into(Fields& fields, const std::string& prefix, const Json& value) {
+// The item's own name says more than its index.
+std::string item_name(const Json& item, std::size_t index) {
+  const Json name = item.is_object() ? item.value("name", Json()) : Json();
+  return name.is_string() ? name.get<std::string>() : fmt::format("{}", index);
+}
+
+void flatten_into(Fields& fields, const std::string& prefix, const Json& value, bool is_item = false) {
   if (value.is_object()) {
     for (auto member = value.begin(); member != value.end(); ++member) {
+      if (is_item && member.key() == "name" && member.value().is_string()) continue;
       flatten_into(fields, prefix.empty() ? member.key() : prefix + "." + member.key(), member.value());
     }
     return;
   }
   const bool plain = std::ranges::none_of(value, [](const Json& item) { return item.is_structured(); });
   if (value.is_array() && !plain) {
-    for (std::size_t i = 0; i < value.size(); ++i) flatten_into(fields, fmt::format("{}.{}", prefix, i), value[i]);
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      flatten_into(fields, fmt::format("{}.{}", prefix, item_name(value[i], i)), value[i], /*is_item=*/true);
+    }
     return;
   }
   std::string text;

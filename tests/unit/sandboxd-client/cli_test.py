@@ -276,6 +276,13 @@ class RunRequest(Case):
                 self.assertRegex(done.stderr, rb"^sandboxctl: [^\n]+\n$")
                 self.assertEqual(self.daemon.calls, [])
 
+    def test_a_verb_that_is_unknown_is_named(self):
+        self.assertEqual(self.ctl("nosuch", "--json").stderr, b"sandboxctl: unknown verb 'nosuch'; see --help\n")
+
+    def test_a_command_may_be_called_like_a_verb(self):
+        self.ctl("run", "kill", "-l")
+        self.assertEqual(self.spec()["argv"], ["kill", "-l"])
+
     def test_root_takes_the_admins_pair(self):
         if os.geteuid() != 0:
             self.skipTest("needs uid 0")

@@ -47,6 +47,11 @@ TEST(RenderJson, FlattensNamesAndPlainLists) {
               ElementsAre(Pair("a.b", "1"), Pair("a.c", "x 2"), Pair("d.0.e", "true"), Pair("f", "null")));
 }
 
+TEST(RenderJson, NamesItemsByTheirOwnName) {
+  const client::Json value = {{"f", client::Json::array({{{"name", "landlock"}, {"have", true}}})}};
+  EXPECT_THAT(flatten(value), ElementsAre(Pair("f.landlock.have", "true")));
+}
+
 TEST(RenderTime, PicksAUnit) {
   EXPECT_EQ(time_text(0), "0ms");
   EXPECT_EQ(time_text(999'999), "999ms");
