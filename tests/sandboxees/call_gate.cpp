@@ -21,12 +21,13 @@ constexpr unsigned kArchitecture = AUDIT_ARCH_X86_64;
 constexpr unsigned kArchitecture = AUDIT_ARCH_AARCH64;
 #endif
 
-// open_tree, move_mount, fsopen, fsconfig, fsmount, mount_setattr: one number on all architectures.
-constexpr unsigned kGated[] = {428,           429,        430,
-                               431,           432,        442,
-                               SYS_unshare,   SYS_setns,  SYS_pivot_root,
-                               SYS_umount2,   SYS_clone3, SYS_sethostname,
-                               SYS_setresuid, SYS_capset};
+// open_tree, move_mount, fsopen, fsconfig, fsmount, mount_setattr and Landlock's three: one number on all architectures.
+constexpr unsigned kGated[] = {428,         429,           430,
+                               431,         432,           442,
+                               444,         445,           446,
+                               SYS_unshare, SYS_setns,     SYS_pivot_root,
+                               SYS_umount2, SYS_clone3,    SYS_sethostname,
+                               SYS_seccomp, SYS_setresuid, SYS_capset};
 
 sock_filter statement(unsigned short code, unsigned value) { return sock_filter{code, 0, 0, value}; }
 

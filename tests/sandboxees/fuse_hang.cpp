@@ -71,6 +71,12 @@ void serve(int device, const char* request) {
       const fuse_open_out out{};
       return answer(device, head.unique, 0, &out, sizeof out);
     }
+    case FUSE_STATFS: {
+      fuse_statfs_out out{};
+      out.st.bsize = out.st.frsize = 4096;
+      out.st.namelen = 255;
+      return answer(device, head.unique, 0, &out, sizeof out);
+    }
     case FUSE_FLUSH:
       std::printf("flush\n");
       std::fflush(stdout);
