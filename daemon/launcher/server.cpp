@@ -37,6 +37,11 @@ Status fail(int socket, std::uint64_t id, const char* step, const Error& error, 
                     MSG_DONTWAIT);
 }
 
+// The plan's first member; the launch child decodes and checks all of it.
+std::uint32_t number_in(const wire::Message& message) {
+  return wire::View(message.body.data(), message.body.size()).number<std::uint32_t>();
+}
+
 bool in_range(std::uint32_t number) { return number >= 1 && number < kNumbersPerSlice; }
 
 }  // namespace
@@ -96,8 +101,14 @@ Status Server::start(std::uint64_t connection, const wire::Message& message) {
                     parts_.namespaces,         parts_.runtime_dir};
     launch_child(host, socket, message);
   }
-  launching_[child] = {connection, message.id, monotonic_usec() + kLaunchTimeUsec, false};
+  launching_[child] = {connection, message.id, monotonic_usec() + kLaunchTimeUsec, number_in(message), false};
   return {};
+}
+
+// A launch that was killed and is still there, in a call that no signal ends (a close on a client's FUSE): its cgroup may be
+// empty, but what it holds is of that number.
+bool Server::hangs(std::uint32_t number) const {
+  return std::ranges::any_of(launching_, [&](const auto& row) { return row.second.killed && row.second.number == number; });
 }
 
 Status Server::number_verb(int socket, const wire::Message& message) {
@@ -120,6 +131,8 @@ Status Server::number_verb(int socket, const wire::Message& message) {
   const auto jail = cgroups::open_child(parts_.jails, name);
   if (type == LauncherMessage::kRemove) {
     reap();
+    if (hangs(request.number))
+      return fail(socket, message.id, "remove", sys_error_code(EBUSY, "a launch of {} hangs", request.number));
     if (!jail.ok() && jail.error().code != ENOENT) return fail(socket, message.id, "remove", jail.error());
     if (const Status removed = cgroups::remove_child(parts_.jails, name, kRemovePatienceUsec); !removed.ok())
       return fail(socket, message.id, "remove", removed.error());

@@ -45,9 +45,11 @@ class Server {
     std::uint64_t connection = 0;
     std::uint64_t request = 0;
     std::uint64_t deadline = 0;
+    std::uint32_t number = 0;
     bool killed = false;
   };
 
+  [[nodiscard]] bool hangs(std::uint32_t number) const;
   Status accept_one();
   void serve(std::uint64_t connection);
   Status handle(std::uint64_t connection, const wire::Message& message);
