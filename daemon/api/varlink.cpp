@@ -209,7 +209,8 @@ void VarlinkServer::describe(const CallPtr& call) {
 }
 
 void VarlinkServer::ended(const Connection& connection) {
-  const Peer peer = connection.peer();  // NOLINT(performance-unnecessary-copy-initialization): it outlives the connection
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): it outlives the connection.
+  const Peer peer = connection.peer();
   User& user = connection.user();
   connections_.erase(peer.connection);
   users_.close(user);
