@@ -217,6 +217,7 @@ Status place_descriptors(Work& work) {
   if (::close_range(last + 1, kAbove - 2, 0) < 0 || ::close_range(kAbove, ~0U, 0) < 0) return sys_error("close_range");
   // Released, not closed: the numbers may be other files by now.
   static_cast<void>(work.setup.control.release());
+  static_cast<void>(work.setup.sync.release());
   work.setup.sync = UniqueFd(wire::kInitSyncFd);
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null) return sys_error("open '/dev/null'");
