@@ -56,7 +56,26 @@ Outcome forbid_core(State&) {
   return {sys::raw(SYS_prlimit64, 0, RLIMIT_CORE, &one, nullptr), "setrlimit RLIMIT_CORE"};
 }
 
+// A signal that is ignored stays so over clone3 (CLONE_CLEAR_SIGHAND resets handlers only) and over exec. Whoever started us
+// may ignore SIGPIPE, or SIGINT in the background of a shell: the job's signals must not depend on that, and with SIGCHLD
+// ignored its exit status would be lost (wait(2)).
+void default_signals() {
+  struct KernelAction {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)();
+    std::uint64_t mask;
+  };
+  constexpr KernelAction kDefault{};  // SIG_DFL is 0
+  constexpr int kLast = 64;
+  // EINVAL for SIGKILL and SIGSTOP, which nobody can ignore.
+  for (int number = 1; number <= kLast; ++number) {
+    sys::raw(SYS_rt_sigaction, number, &kDefault, nullptr, sizeof kDefault.mask);
+  }
+}
+
 Outcome take_signals(State& state) {
+  default_signals();
   std::uint64_t all = ~0ULL;
   if (const long r = sys::raw(SYS_rt_sigprocmask, SIG_SETMASK, &all, nullptr, sizeof all); r < 0)
     return {r, "rt_sigprocmask"};
