@@ -351,14 +351,18 @@ class BrokerWithASilentFileSystem : public BrokerProgram {
     std::ifstream list(fmt::format("/proc/{0}/task/{0}/children", broker_.pid()));
     return {std::istream_iterator<pid_t>(list), {}};
   }
-  // Sleeps in spite of SIGKILL: uninterruptibly, or on its way out already, its table of descriptors gone.
+  // Sleeps in spite of SIGKILL, in one of its threads (a sanitizer has one too): uninterruptibly, or on its way out already,
+  // its table of descriptors gone.
   static bool is_deaf_to_sigkill(pid_t child) {
     ::kill(child, SIGKILL);
-    std::ifstream file(fmt::format("/proc/{}/stat", child));
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
     std::error_code gone;
     const bool leaving = std::filesystem::is_empty(fmt::format("/proc/{}/fd", child), gone);
-    return text.find(") D ") != std::string::npos || (leaving && text.find(") S ") != std::string::npos);
+    for (const auto& task : std::filesystem::directory_iterator(fmt::format("/proc/{}/task", child), gone)) {
+      std::ifstream file(task.path() / "stat");
+      const std::string text{std::istreambuf_iterator<char>(file), {}};
+      if (text.find(") D ") != std::string::npos || (leaving && text.find(") S ") != std::string::npos)) return true;
+    }
+    return false;
   }
   // A deadline instead of a sleep: a child hangs some time after its answer was sent.
   [[nodiscard]] bool hang_soon(std::ptrdiff_t wanted) const {
