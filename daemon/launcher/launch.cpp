@@ -440,6 +440,10 @@ std::string slice_name(std::uint32_t slice_first) { return fmt::format("slice-{}
 
 std::string cgroup_name(std::uint32_t number) { return fmt::format("jail-{}", number); }
 
+bool in_range(std::uint32_t number, const wire::Config& config) {
+  return number >= 1 && number < kNumbersPerSlice && number < config.id_pool_count / kIdsPerJail;
+}
+
 void launch_child(const Host& host, int connection, const wire::Message& request) {
   arm_faults(host.runtime_dir);
   auto plan = wire::body_of<wire::JailPlan>(request);
@@ -447,6 +451,10 @@ void launch_child(const Host& host, int connection, const wire::Message& request
   if (!plan.ok() || profile == nullptr) {
     Error error = plan.ok() ? sys_error_code(ENOENT, "profile {}", quoted(plan->profile)) : plan.error();
     ::_exit(refuse(connection, request.id, {"narrow", std::move(error), true}).ok() ? 0 : 1);
+  }
+  if (!in_range(plan->number, host.profiles.config)) {
+    Error error = sys_error_code(EINVAL, "number {} is not one of this daemon's", plan->number);
+    ::_exit(refuse(connection, request.id, {"number", std::move(error), true}).ok() ? 0 : 1);
   }
   Launch launch(host, std::move(plan).value(), *profile);
   Step failed = launch.run();

@@ -33,6 +33,9 @@ inline constexpr std::uint64_t kLaunchTimeUsec = 20'000'000;
 [[nodiscard]] std::string cgroup_name(std::uint32_t number);
 [[nodiscard]] std::string slice_name(std::uint32_t slice_first);  // the directory of one daemon's jails
 
+// A daemon may have locked less than a whole slice (id_pool): a number beyond that would be another daemon's.
+[[nodiscard]] bool in_range(std::uint32_t number, const wire::Config& config);
+
 // Never returns. Exit status 0 when an answer was sent.
 [[noreturn]] void launch_child(const Host& host, int connection, const wire::Message& request);
 

@@ -42,8 +42,6 @@ std::uint32_t number_in(const wire::Message& message) {
   return wire::View(message.body.data(), message.body.size()).number<std::uint32_t>();
 }
 
-bool in_range(std::uint32_t number) { return number >= 1 && number < kNumbersPerSlice; }
-
 }  // namespace
 
 Status Server::accept_one() {
@@ -108,7 +106,8 @@ Status Server::start(std::uint64_t connection, const wire::Message& message) {
 // A launch that was killed and is still there, in a call that no signal ends (a close on a client's FUSE): its cgroup may be
 // empty, but what it holds is of that number.
 bool Server::hangs(std::uint32_t number) const {
-  return std::ranges::any_of(launching_, [&](const auto& row) { return row.second.killed && row.second.number == number; });
+  return std::ranges::any_of(launching_,
+                             [&](const auto& row) { return row.second.killed && row.second.number == number; });
 }
 
 Status Server::number_verb(int socket, const wire::Message& message) {
@@ -124,9 +123,9 @@ Status Server::number_verb(int socket, const wire::Message& message) {
     }
     return wire::send(socket, LauncherMessage::kListed, message.id, list, {}, MSG_DONTWAIT);
   }
-  if (!in_range(request.number))
+  if (!in_range(request.number, parts_.profiles.set.config))
     return fail(socket, message.id, "number",
-                sys_error_code(EINVAL, "number {} (1 to {})", request.number, kNumbersPerSlice - 1));
+                sys_error_code(EINVAL, "number {} is not one of this daemon's", request.number));
   const std::string name = cgroup_name(request.number);
   const auto jail = cgroups::open_child(parts_.jails, name);
   if (type == LauncherMessage::kRemove) {
