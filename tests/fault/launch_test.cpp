@@ -52,7 +52,7 @@ class LaunchFault : public testing::TestWithParam<const char*> {
     if (step.starts_with("launch:")) return static_cast<pid_t>(std::stol(hit(stack)));
     // The jail's first process knows itself as pid 1: its cgroup knows better.
     for (const std::string& cgroup : jail_cgroups(stack.slice())) {
-      std::ifstream in(cgroup + "/cgroup.procs");
+      std::ifstream in(slice_cgroup(stack.slice()) + "/" + cgroup + "/cgroup.procs");
       pid_t pid = 0;
       if (in >> pid) return pid;
     }
@@ -61,7 +61,29 @@ class LaunchFault : public testing::TestWithParam<const char*> {
   static void let_go(const Stack& stack) {
     const UniqueFd go(::open(file(stack, "fault-go").c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
     // The reader may be the one that was killed.
-    if (go) ASSERT_EQ(::write(go.get(), "g", 1), 1);
+    if (go.valid()) {
+      ASSERT_EQ(::write(go.get(), "g", 1), 1);
+    }
+  }
+  static void kill_at(const Stack& stack, const std::string& workspace, const char* step, const std::string& victim) {
+    arm(stack, step);
+    Command command(stack.ctl_spec(kAlice, {"run", "--workspace=rw", "--workspace-dir", workspace, "--", "/bin/true"}));
+    ASSERT_TRUE(eventually([&] { return !hit(stack).empty(); }, scaled_ms(20'000)))
+        << "the launch never reached the step";
+    ASSERT_EQ(::unlink(file(stack, "fault").c_str()), 0);
+    pid_t pid = 0;  // one that was killed at the step before may still be on its way
+    const auto found = [&] {
+      pid = victim == "itself" ? stopped_process(stack, step) : stack.program(victim);
+      return pid > 1;
+    };
+    ASSERT_TRUE(eventually(found, scaled_ms(10'000)));
+    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    let_go(stack);
+    const Output output = command.finish();
+    EXPECT_NE(output.status, -1) << "the client was never answered";
+    if (victim == "itself" || victim == "sandboxd") {
+      EXPECT_NE(output.status, 0) << describe(output);
+    }
   }
   static void expect_clean(const Stack& stack, std::size_t mounts) {
     const auto clean = [&] {
@@ -69,7 +91,7 @@ class LaunchFault : public testing::TestWithParam<const char*> {
              processes_of_ids(stack.slice() + kIdsPerJail, kIdsPerSlice - kIdsPerJail).empty();
     };
     EXPECT_TRUE(eventually(clean, scaled_ms(15'000))) << "jail cgroups: " << jail_cgroups(stack.slice()).size();
-    EXPECT_EQ(host_mounts(), mounts);
+    EXPECT_TRUE(eventually([&] { return host_mounts() == mounts; }, scaled_ms(5'000))) << host_mounts() << " mounts";
   }
   static void expect_works(const Stack& stack) {
     Output last;
@@ -81,36 +103,28 @@ class LaunchFault : public testing::TestWithParam<const char*> {
   }
 };
 
+// A daemon for a few steps: one whose programs die often waits longer and longer before it starts them again.
+constexpr std::size_t kStepsPerDaemon = 3;
+
 TEST_P(LaunchFault, LeavesNothingBehindAtAnyStep) {
-  const std::string victim = GetParam();
-  const Stack stack;
-  ASSERT_EQ(stack.failure(), "");
-  const std::string workspace = stack.dir().make("workspace", kAlice);
-  ASSERT_EQ(stack.ctl(kAlice, {"run", "--", "/bin/true"}).status, 0);
-  const std::size_t mounts = host_mounts();
-  for (const char* step : kSteps) {
-    SCOPED_TRACE(std::string("killed at ") + step + ": " + victim);
-    arm(stack, step);
-    Command command(
-        stack.ctl_spec(kAlice, {"run", "--workspace=rw", "--workspace-dir", workspace, "--", "/bin/sleep", "1"}));
-    ASSERT_TRUE(eventually([&] { return !hit(stack).empty(); }, scaled_ms(20'000)))
-        << "the launch never reached the step";
-    ASSERT_EQ(::unlink(file(stack, "fault").c_str()), 0);
-    const pid_t pid = victim == "itself" ? stopped_process(stack, step) : stack.program(victim);
-    ASSERT_GT(pid, 1);
-    ASSERT_EQ(::kill(pid, SIGKILL), 0);
-    let_go(stack);
-    const Output output = command.finish();
-    EXPECT_NE(output.status, -1) << "the client was never answered";
-    if (victim == "itself" || victim == "sandboxd") EXPECT_NE(output.status, 0) << describe(output);
-    expect_clean(stack, mounts);
-    expect_works(stack);
-    if (HasFailure()) break;
+  for (std::size_t first = 0; first < kSteps.size() && !HasFailure(); first += kStepsPerDaemon) {
+    const Stack stack;
+    ASSERT_EQ(stack.failure(), "");
+    const std::string workspace = stack.dir().make("workspace", kAlice);
+    ASSERT_EQ(stack.ctl(kAlice, {"run", "--", "/bin/true"}).status, 0);
+    const std::size_t mounts = host_mounts();
+    for (std::size_t i = first; i < std::min(first + kStepsPerDaemon, kSteps.size()) && !HasFailure(); ++i) {
+      SCOPED_TRACE(std::string("killed at ") + kSteps[i] + ": " + GetParam());
+      kill_at(stack, workspace, kSteps[i], GetParam());
+      expect_clean(stack, mounts);
+      expect_works(stack);
+    }
+    for (const char* name : {"fault", "fault-hit", "fault-go"}) ::unlink(file(stack, name).c_str());
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(E48, LaunchFault, testing::ValuesIn(kVictims), [](const auto& info) {
-  std::string name = info.param;
+INSTANTIATE_TEST_SUITE_P(E48, LaunchFault, testing::ValuesIn(kVictims), [](const auto& row) {
+  std::string name = row.param;
   std::ranges::replace(name, '-', '_');
   return name;
 });
