@@ -120,10 +120,12 @@ Outcome restrict_by_landlock(State& state) {
   return {r, "landlock_restrict_self"};
 }
 
-// Read-back of a control that /proc does not show: a whiteout device (0:0) needs no capability (mknod(2)) and jail-init may
-// write to /dev/shm, so only Landlock can refuse it, with EACCES (its hook comes before the file system's own checks).
+// Read-back of a control that /proc does not show. Landlock's hook refuses a device node with EACCES before the kernel's own
+// check of CAP_MKNOD can with EPERM, so the error says which of the two it was. Not a whiteout (0:0), which would need no
+// capability: Linux 6.1.192 counts one as a regular file, and those may be made here.
 Outcome probe_landlock(State& state) {
-  const long r = sys::raw(SYS_mknodat, AT_FDCWD, "/dev/shm/.landlock-probe", S_IFCHR | 0600, 0L);
+  constexpr long kNullDevice = 0x103;  // makedev(1, 3)
+  const long r = sys::raw(SYS_mknodat, AT_FDCWD, "/dev/shm/.landlock-probe", S_IFCHR | 0600, kNullDevice);
   if (r == 0) sys::raw(SYS_unlinkat, AT_FDCWD, "/dev/shm/.landlock-probe", 0);
   state.landlock_probe = r == -EACCES;
   return {state.landlock_probe ? 0 : -EPERM, "a call that Landlock forbids was not refused by it"};
