@@ -10,7 +10,7 @@ list=${2:-guest-tests.txt}
 case $build in "$top"/*) ;; *) echo "test.sh: '$build' is not in the checkout '$top'" >&2; exit 1 ;; esac
 inside=${build#"$top"/}
 # The programs, and the files of the tree that tests read: at the same paths as here.
-parts=("$inside/bin" "$inside/$list" seccomp-profiles protocol daemon/confine/filters tests)
+parts=("$inside/bin" "$inside/$list" seccomp-profiles protocol daemon/confine/filters docs tests)
 [ ! -d "$build/share" ] || parts+=("$inside/share")
 names=()
 for part in "${parts[@]}"; do names+=(-i "$part"); done
