@@ -37,7 +37,7 @@ class Gate {
   explicit Gate(int listener) : listener_(listener), stop_(::eventfd(0, EFD_CLOEXEC)), thread_([this] { serve(); }) {}
   ~Gate() {
     const std::uint64_t one = 1;
-    static_cast<void>(::write(stop_.get(), &one, sizeof one));
+    [[maybe_unused]] const ssize_t wrote = ::write(stop_.get(), &one, sizeof one);
     thread_.join();
   }
   Gate(const Gate&) = delete;
