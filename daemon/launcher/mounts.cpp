@@ -43,6 +43,9 @@ Result<UniqueFd> clone_tree(int fd, const char* path, bool recursive) {
 Status add_attributes(int mount, std::uint64_t attributes, bool recursive, int user_namespace) {
   mount_attr attr{};
   attr.attr_set = attributes;
+  // A copy stays in the peer group of what it was copied from. systemd makes "/" shared: what is mounted below the copy
+  // would appear on the host as well (mount_namespaces(7), "Shared subtrees").
+  attr.propagation = MS_PRIVATE;
   if (user_namespace >= 0) {
     attr.attr_set |= MOUNT_ATTR_IDMAP;
     attr.userns_fd = static_cast<std::uint64_t>(user_namespace);

@@ -19,7 +19,8 @@ inline constexpr std::uint64_t kProtected = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
 
 // A detached copy of the mount at `path` below `fd` ("" for `fd` itself); dropping it unmounts it.
 Result<UniqueFd> clone_tree(int fd, const char* path, bool recursive);
-// Attributes are only added. `user_namespace`: id-map by it (-1: no).
+// Attributes are only added, and propagation is cut. `user_namespace`: id-map by it (-1: no). Every copy goes through this
+// before anything is mounted on it.
 Status add_attributes(int mount, std::uint64_t attributes, bool recursive, int user_namespace = -1);
 // Cuts propagation in both directions, recursively.
 Status make_private(int mount);
