@@ -1,4 +1,4 @@
-// What sandboxctl is made of: a table of verbs. A verb adds its options to its CLI11 command and gives back what is to be
+// What sandboxctl is made of: a table of verbs. A verb names its options and gives back what is to be
 // done once they are parsed; that returns the exit status. Nothing here keeps state between the two but their closure.
 #pragma once
 
@@ -13,11 +13,9 @@
 #include "base/result.h"
 #include "sandboxd-client/connection.h"
 
-namespace CLI {
-class App;
-}
-
 namespace sandboxd::ctl {
+
+class Options;
 
 // Our own failures: nothing about the job is known, or nothing was started.
 inline constexpr int kOwnFailure = 125;
@@ -45,7 +43,7 @@ struct Verb {
   std::string_view summary;
   std::string_view trailing;  // for the usage line
   Runs runs;
-  Action (*bind)(CLI::App& app);
+  Action (*bind)(Options& options);
 };
 
 // One for each file of verbs.

@@ -2,11 +2,11 @@
 #include <memory>
 
 #include <fmt/core.h>
-#include <CLI/CLI.hpp>
 
 #include "base/text.h"
 #include "sandboxd-client/ctl/ask.h"
 #include "sandboxd-client/ctl/command.h"
+#include "sandboxd-client/ctl/options.h"
 #include "sandboxd-client/ctl/render.h"
 
 namespace sandboxd::ctl {
@@ -20,9 +20,9 @@ std::string text_of(const Json& object, const char* key) {
   return value.is_string() ? value.get<std::string>() : value.is_null() ? std::string() : value.dump();
 }
 
-Action bind_info(CLI::App& app) {
+Action bind_info(Options& options) {
   auto features = std::make_shared<bool>(false);
-  app.add_flag("--features", *features, "what the daemon's kernel and host offer, in place of what the daemon is");
+  options.flag("--features", *features, "what the daemon's kernel and host offer, in place of what the daemon is");
   return [features](const Invocation& invocation) {
     const char* key = *features ? "features" : "info";
     const std::string_view method = *features ? "org.sandboxd.Host.Features" : "org.sandboxd.Host.Info";
@@ -45,11 +45,11 @@ int list_profiles(const Invocation& invocation) {
   });
 }
 
-Action bind_profile_list(CLI::App&) { return list_profiles; }
+Action bind_profile_list(Options&) { return list_profiles; }
 
-Action bind_profile_show(CLI::App& app) {
+Action bind_profile_show(Options& options) {
   auto name = std::make_shared<std::string>();
-  app.add_option("NAME", *name, "the profile's name")->required()->type_name("");
+  options.argument("NAME", *name, "the profile's name");
   return [name](const Invocation& invocation) {
     return ask(invocation, "org.sandboxd.Host.Profiles", {{"name", *name}}, [&](const Json& answer) {
       const Json profiles = answer.value("profiles", Json::array());
@@ -94,13 +94,11 @@ int show_events(const Invocation& invocation, const EventOptions& options) {
   }
 }
 
-Action bind_events(CLI::App& app) {
-  auto options = std::make_shared<EventOptions>();
-  app.add_flag("--follow,-f", options->follow, "go on with those to come, until interrupted");
-  app.add_option("--after", options->after, "only those with a higher cursor")
-      ->type_name("CURSOR")
-      ->capture_default_str();
-  return [options](const Invocation& invocation) { return show_events(invocation, *options); };
+Action bind_events(Options& options) {
+  auto wanted = std::make_shared<EventOptions>();
+  options.flag("--follow,-f", wanted->follow, "go on with those to come, until interrupted");
+  options.number("--after", wanted->after, "CURSOR", "only those with a higher cursor");
+  return [wanted](const Invocation& invocation) { return show_events(invocation, *wanted); };
 }
 
 constexpr std::array kVerbs = {

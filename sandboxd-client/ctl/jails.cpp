@@ -2,7 +2,6 @@
 #include <memory>
 
 #include <fmt/core.h>
-#include <CLI/CLI.hpp>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -10,6 +9,7 @@
 #include "sandboxd-client/ctl/ask.h"
 #include "sandboxd-client/ctl/command.h"
 #include "sandboxd-client/ctl/exit_status.h"
+#include "sandboxd-client/ctl/options.h"
 #include "sandboxd-client/ctl/render.h"
 #include "sandboxd-client/ctl/signals.h"
 
@@ -26,9 +26,7 @@ template <class Value> Result<Value> decoded(const Json& parameters, const char*
   return value;
 }
 
-void add_jail(CLI::App& app, std::string& jail) {
-  app.add_option("JAIL", jail, "the jail's id or name")->required()->type_name("");
-}
+void add_jail(Options& options, std::string& jail) { options.argument("JAIL", jail, "the jail's id or name"); }
 
 // Every reply of a long list.
 Result<Json> list_jails(client::Connection& connection, std::optional<Message>& refused) {
@@ -64,11 +62,11 @@ int run_ps(const Invocation& invocation) {
   return print(invocation, render(jail_table(infos, realtime_usec()), output_style()));
 }
 
-Action bind_ps(CLI::App&) { return run_ps; }
+Action bind_ps(Options&) { return run_ps; }
 
-Action bind_inspect(CLI::App& app) {
+Action bind_inspect(Options& options) {
   auto jail = std::make_shared<std::string>();
-  add_jail(app, *jail);
+  add_jail(options, *jail);
   return [jail](const Invocation& invocation) {
     return ask(invocation, "org.sandboxd.Jail.Inspect", {{"jail", *jail}}, [&](const Json& answer) {
       if (invocation.globals.json) return print_value(invocation, answer.value("jail", Json()));
@@ -78,9 +76,9 @@ Action bind_inspect(CLI::App& app) {
   };
 }
 
-Action bind_wait(CLI::App& app) {
+Action bind_wait(Options& options) {
   auto jail = std::make_shared<std::string>();
-  add_jail(app, *jail);
+  add_jail(options, *jail);
   return [jail](const Invocation& invocation) {
     return ask(invocation, "org.sandboxd.Jail.Wait", {{"jail", *jail}}, [&](const Json& answer) {
       const Result<protocol::JobReport> report = decoded<protocol::JobReport>(answer, "report");
@@ -98,27 +96,23 @@ struct KillOptions {
   std::optional<std::string> grace{};
 };
 
-Action bind_kill(CLI::App& app) {
-  auto options = std::make_shared<KillOptions>();
-  add_jail(app, options->jail);
-  app.add_option("--signal,-s", options->signal, "the signal's name or number")
-      ->type_name("SIGNAL")
-      ->capture_default_str();
-  app.add_option("--grace", options->grace,
-                 "kill all of the jail after this long: 0, 500ms, 10s; the daemon's default is 10s")
-      ->type_name("TIME");
-  return [options](const Invocation& invocation) {
-    Json parameters = {{"jail", options->jail}};
-    const std::optional<int> number = signal_number(options->signal);
+Action bind_kill(Options& options) {
+  auto wanted = std::make_shared<KillOptions>();
+  add_jail(options, wanted->jail);
+  options.text("--signal,-s", wanted->signal, "SIGNAL", "the signal's name or number");
+  options.text("--grace", wanted->grace, "TIME",
+               "kill all of the jail after this long: 0, 500ms, 10s; the daemon's default is 10s");
+  return [wanted](const Invocation& invocation) {
+    Json parameters = {{"jail", wanted->jail}};
+    const std::optional<int> number = signal_number(wanted->signal);
     if (!number)
-      return fail(invocation,
-                  fmt::format("unknown signal {}; 'kill -l' lists them", sandboxd::quoted(options->signal)));
+      return fail(invocation, fmt::format("unknown signal {}; 'kill -l' lists them", sandboxd::quoted(wanted->signal)));
     parameters["signal"] = *number;
-    if (options->grace) {
-      const auto grace = parse_timespan_usec(*options->grace);
+    if (wanted->grace) {
+      const auto grace = parse_timespan_usec(*wanted->grace);
       if (!grace)
         return fail(invocation,
-                    fmt::format("--grace {}: must be a time like 500ms or 10s", sandboxd::quoted(*options->grace)));
+                    fmt::format("--grace {}: must be a time like 500ms or 10s", sandboxd::quoted(*wanted->grace)));
       parameters["grace"] = *grace;
     }
     return ask(invocation, "org.sandboxd.Jail.Kill", parameters,
@@ -131,12 +125,12 @@ struct RemoveOptions {
   bool force = false;
 };
 
-Action bind_rm(CLI::App& app) {
-  auto options = std::make_shared<RemoveOptions>();
-  add_jail(app, options->jail);
-  app.add_flag("--force,-f", options->force, "kill it first when it still runs");
-  return [options](const Invocation& invocation) {
-    const Json parameters = {{"jail", options->jail}, {"force", options->force}};
+Action bind_rm(Options& options) {
+  auto wanted = std::make_shared<RemoveOptions>();
+  add_jail(options, wanted->jail);
+  options.flag("--force,-f", wanted->force, "kill it first when it still runs");
+  return [wanted](const Invocation& invocation) {
+    const Json parameters = {{"jail", wanted->jail}, {"force", wanted->force}};
     return ask(invocation, "org.sandboxd.Jail.Remove", parameters,
                [&](const Json& answer) { return invocation.globals.json ? print_value(invocation, answer) : 0; });
   };

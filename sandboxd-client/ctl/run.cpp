@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <CLI/CLI.hpp>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -12,6 +11,7 @@
 #include "sandboxd-client/broker.h"
 #include "sandboxd-client/ctl/command.h"
 #include "sandboxd-client/ctl/exit_status.h"
+#include "sandboxd-client/ctl/options.h"
 #include "sandboxd-client/ctl/render.h"
 #include "sandboxd-client/ctl/run_options.h"
 #include "sandboxd-client/ctl/session.h"
@@ -54,11 +54,11 @@ Result<Session> start(const Invocation& invocation, const RunOptions& options) {
   return Session(invocation, std::move(connection), std::move(handed_in), std::move(signals));
 }
 
-Action bind_run(CLI::App& app) {
-  auto options = std::make_shared<RunOptions>();
-  add_run_options(app, *options);
-  return [options](const Invocation& invocation) {
-    Result<Session> session = start(invocation, *options);
+Action bind_run(Options& options) {
+  auto wanted = std::make_shared<RunOptions>();
+  add_run_options(options, *wanted);
+  return [wanted](const Invocation& invocation) {
+    Result<Session> session = start(invocation, *wanted);
     return session.ok() ? session.value().run() : fail(invocation, session.error());
   };
 }
@@ -73,11 +73,11 @@ Result<client::Message> explain(const Invocation& invocation, const RunOptions& 
   return connection.call("org.sandboxd.Jail.Explain", {{"spec", protocol::encode(request.spec)}});
 }
 
-Action bind_explain(CLI::App& app) {
-  auto options = std::make_shared<RunOptions>();
-  add_run_options(app, *options);
-  return [options](const Invocation& invocation) {
-    const Result<client::Message> answer = explain(invocation, *options);
+Action bind_explain(Options& options) {
+  auto wanted = std::make_shared<RunOptions>();
+  add_run_options(options, *wanted);
+  return [wanted](const Invocation& invocation) {
+    const Result<client::Message> answer = explain(invocation, *wanted);
     if (!answer.ok()) return fail(invocation, answer.error());
     if (!answer->error.empty()) return fail(invocation, *answer);
     return print_value(invocation, answer->parameters.value("plan", Json::object()));

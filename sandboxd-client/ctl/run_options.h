@@ -11,11 +11,9 @@
 #include "base/unique_fd.h"
 #include "protocol/job.h"
 
-namespace CLI {
-class App;
-}
-
 namespace sandboxd::ctl {
+
+class Options;
 
 struct RunOptions {
   std::optional<std::string> profile{}, name{}, hostname{}, workdir{}, root{}, timeout{};
@@ -27,7 +25,7 @@ struct RunOptions {
   bool mount_namespace = false;
 };
 
-void add_run_options(CLI::App& app, RunOptions& options);
+void add_run_options(Options& options, RunOptions& wanted);
 
 struct Request {
   protocol::JobSpec spec{};     // without token

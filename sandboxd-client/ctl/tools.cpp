@@ -6,10 +6,10 @@
 #include <memory>
 
 #include <unistd.h>
-#include <CLI/CLI.hpp>
 
 #include "base/text.h"
 #include "sandboxd-client/ctl/command.h"
+#include "sandboxd-client/ctl/options.h"
 
 namespace sandboxd::ctl {
 namespace {
@@ -50,10 +50,9 @@ Action tool(std::string program, std::vector<std::string> arguments) {
   };
 }
 
-Action bind_doctor(CLI::App& app) {
+Action bind_doctor(Options& options) {
   auto state_dir = std::make_shared<std::string>();
-  app.add_option("--state-dir", *state_dir, "the daemon's state directory, whose file system is tried")
-      ->type_name("DIR");
+  options.text("--state-dir", *state_dir, "DIR", "the daemon's state directory, whose file system is tried");
   return [state_dir](const Invocation& invocation) {
     std::vector<std::string> arguments;
     if (!state_dir->empty()) arguments = {"--state-dir", *state_dir};
@@ -61,9 +60,9 @@ Action bind_doctor(CLI::App& app) {
   };
 }
 
-Action bind_profile_check(CLI::App&) { return tool("sandboxd-profile", {"check"}); }
-Action bind_profile_explain(CLI::App&) { return tool("sandboxd-profile", {"explain"}); }
-Action bind_audit_verify(CLI::App&) { return tool("sandboxd-audit-verify", {}); }
+Action bind_profile_check(Options&) { return tool("sandboxd-profile", {"check"}); }
+Action bind_profile_explain(Options&) { return tool("sandboxd-profile", {"explain"}); }
+Action bind_audit_verify(Options&) { return tool("sandboxd-audit-verify", {}); }
 
 constexpr std::array kVerbs = {
     Verb{"", "doctor", "say what this kernel and host offer, what is missing and what that turns off", "",
