@@ -47,15 +47,19 @@ TEST_F(Bounds, CallsASecond) {
   EXPECT_TRUE(client.ask("org.sandboxd.Version").contains("parameters")) << "goes on when it has waited";
 }
 
+// Each from a connection of its own. On a slow machine some of the allowance comes back on the way, so it may take more than 21.
 TEST_F(Bounds, CallsASecondAreOfTheUserNotTheConnection) {
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 400; ++i) {
     Client client = connect();
-    ASSERT_TRUE(client.ask("org.sandboxd.Version").contains("parameters"));
+    const Json reply = client.ask("org.sandboxd.Version");
     client.hang_up();
     ASSERT_TRUE(loop.until([&] { return server->connections() == 0; }));
+    if (reply.contains("parameters") && !reply.contains("error")) continue;
+    EXPECT_EQ(reply["error"], "org.sandboxd.LimitReached");
+    EXPECT_GE(i, 20);
+    return;
   }
-  Client client = connect();
-  EXPECT_EQ(client.ask("org.sandboxd.Version")["error"], "org.sandboxd.LimitReached");
+  FAIL() << "400 calls at 20 a second were all answered";
 }
 
 TEST_F(Bounds, AClientThatNeverReadsPausesItsJob) {
