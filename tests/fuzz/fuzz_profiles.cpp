@@ -23,9 +23,10 @@ void try_text(const std::string& text) {
     return SourceText{std::string(name) + ".json", text};
   });
   if (!filter.ok() && filter.error().message().empty()) std::abort();
-  const auto profile = sandboxd::filters::load_profile("fuzz", [&](std::string_view name) -> Result<std::vector<SourceText>> {
-    return std::vector<SourceText>{{std::string(name) + ".json", text}};
-  });
+  const auto profile =
+      sandboxd::filters::load_profile("fuzz", [&](std::string_view name) -> Result<std::vector<SourceText>> {
+        return std::vector<SourceText>{{std::string(name) + ".json", text}};
+      });
   if (!profile.ok() && profile.error().message().empty()) std::abort();
   const auto config = sandboxd::profilec::parse_config(text, "sandboxd.json");
   if (!config.ok() && config.error().message().empty()) std::abort();

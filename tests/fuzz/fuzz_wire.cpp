@@ -18,16 +18,14 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-template <class T>
-bool same_again(Bytes bytes, T& value) {
+template <class T> bool same_again(Bytes bytes, T& value) {
   if (!decode(bytes, value)) return false;
   const std::vector<std::uint8_t> written = encode(value);
   if (!std::equal(written.begin(), written.end(), bytes.begin(), bytes.end())) std::abort();
   return true;
 }
 
-template <class T>
-void try_type(Bytes bytes) {
+template <class T> void try_type(Bytes bytes) {
   T value{};
   same_again(bytes, value);
 }
@@ -38,8 +36,9 @@ void try_plan(Bytes bytes) {
 }
 
 constexpr void (*kTypes[])(Bytes) = {
-    try_plan,           try_type<ProfileSet>,  try_type<Profile>,     try_type<Config>,  try_type<Started>, try_type<Failed>,
-    try_type<Readback>, try_type<AuditRecord>, try_type<NumberList>, try_type<Refused>, try_type<Ack>,
+    try_plan,         try_type<ProfileSet>, try_type<Profile>,     try_type<Config>,     try_type<Started>,
+    try_type<Failed>, try_type<Readback>,   try_type<AuditRecord>, try_type<NumberList>, try_type<Refused>,
+    try_type<Ack>,
 };
 
 }  // namespace

@@ -77,7 +77,8 @@ void set_modes(mode_t bit, const char* suffix) {
   path = fresh(named("tmpfile").c_str());
   const long temporary = ::syscall(SYS_openat, AT_FDCWD, g_directory.c_str(), O_WRONLY | O_TMPFILE, mode);
   const std::string own = "/proc/self/fd/" + std::to_string(temporary);
-  const long linked = temporary < 0 ? temporary : ::linkat(AT_FDCWD, own.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
+  const long linked =
+      temporary < 0 ? temporary : ::linkat(AT_FDCWD, own.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
   with_bit(named("tmpfile").c_str(), linked, path);
 }
 
