@@ -29,70 +29,66 @@ struct Forgery {
   std::function<void(JailPlan&)> apply;
 };
 
-const std::vector<Forgery>& forgeries() {
-  static const std::vector<Forgery> all = {
-      {"another profile's hash", "strict", [](JailPlan& p) { p.profile_hash[0] ^= 1; }},
-      {"a profile that does not exist", "default", [](JailPlan& p) { p.profile = "root"; }},
-      {"the plan of one profile under the name of another", "strict", [](JailPlan& p) { p.profile = "default"; }},
-      {"number 0", "default", [](JailPlan& p) { p.number = 0; }},
-      {"a number of the next slice", "default", [](JailPlan& p) { p.number = kNumbersPerSlice; }},
-      {"the last number", "default", [](JailPlan& p) { p.number = 0xFFFFFFFFU; }},
-      {"a path as the jail's id", "default", [](JailPlan& p) { p.jail = "../x"; }},
-      {"no wall clock", "strict", [](JailPlan& p) { p.limits.wall_time = 0; }},
-      {"a longer wall clock", "strict", [](JailPlan& p) { p.limits.wall_time += 1; }},
-      {"more descriptors", "strict", [](JailPlan& p) { p.limits.nofile += 1; }},
-      {"more processes", "strict", [](JailPlan& p) { p.limits.pids_max += 1; }},
-      {"no bound on processes", "default", [](JailPlan& p) { p.limits.pids_max = 0; }},
-      {"larger files", "strict", [](JailPlan& p) { p.limits.file_size_max = 0; }},
-      {"more scratch", "strict", [](JailPlan& p) { p.limits.scratch_max += 1; }},
-      {"more inodes", "strict", [](JailPlan& p) { p.limits.inodes_max = 0; }},
-      {"the host's network", "default", [](JailPlan& p) { p.network = wire::NetworkMode::kHost; }},
-      {"a network mode that is none", "default", [](JailPlan& p) { p.network = static_cast<wire::NetworkMode>(7); }},
-      {"the whole host", "strict", [](JailPlan& p) { p.root = wire::RootKind::kHost; }},
-      {"a root kind that is none", "default", [](JailPlan& p) { p.root = static_cast<wire::RootKind>(200); }},
-      {"a full procfs", "strict", [](JailPlan& p) { p.proc = wire::ProcKind::kFull; }},
-      {"unix sockets", "default", [](JailPlan& p) { p.unix_sockets = wire::UnixSockets::kAny; }},
-      {"a tmpfs less", "default", [](JailPlan& p) { p.tmpfs.pop_back(); }},
-      {"a larger tmpfs", "strict", [](JailPlan& p) { p.tmpfs[0].size += 1; }},
-      {"a tmpfs without a cap", "default", [](JailPlan& p) { p.tmpfs[0].size = 0; }},
-      {"a setuid tmpfs mode", "default", [](JailPlan& p) { p.tmpfs[0].mode = 04777; }},
-      {"a tmpfs of its own", "strict",
-       [](JailPlan& p) {
-         p.tmpfs.push_back({"/scratch", 4096, 16, 0755});
-       }},
-      {"a tmpfs over /usr", "default",
-       [](JailPlan& p) {
-         p.tmpfs.push_back({"/usr", 4096, 16, 0755});
-       }},
-      {"a tmpfs over /proc", "default",
-       [](JailPlan& p) {
-         p.tmpfs.push_back({"/proc/sys", 4096, 16, 0755});
-       }},
-      {"a directory by a way up", "default", [](JailPlan& p) { p.dirs = {"/tmp/../../etc"}; }},
-      {"an id of the pool", "default", [](JailPlan& p) { p.inside_uid = kPoolFirst + 5; }},
-      {"jail-init's own id", "default", [](JailPlan& p) { p.inside_uid = kInitInsideId; }},
-      {"no id", "default", [](JailPlan& p) { p.inside_gid = 0xFFFFFFFFU; }},
-      {"a bind without a token", "default",
-       [](JailPlan& p) {
-         p.binds = {{0, "/work", wire::Access::kRo, true}};
-       }},
-      {"a root directory without a token", "default", [](JailPlan& p) { p.root = wire::RootKind::kDirectory; }},
-      {"inherited descriptors without a token", "default",
-       [](JailPlan& p) { p.job.stdio = wire::StdioMode::kInherit; }},
-      {"a stdio mode that is none", "default", [](JailPlan& p) { p.job.stdio = static_cast<wire::StdioMode>(9); }},
-      {"a line in passwd", "default", [](JailPlan& p) { p.home = "/tmp\nroot::0:0::/:/bin/sh"; }},
-      {"a field in passwd", "default", [](JailPlan& p) { p.user_name = "a:x:0"; }},
-      {"a working directory by a descriptor", "default", [](JailPlan& p) { p.job.workdir = "/proc/self/fd/3"; }},
-      {"a relative working directory", "default", [](JailPlan& p) { p.job.workdir = "tmp"; }},
-      {"no program", "default", [](JailPlan& p) { p.job.argv.clear(); }},
-      {"a NUL in an argument", "default", [](JailPlan& p) { p.job.argv.emplace_back("a\0b", 3); }},
-      {"a variable twice", "default", [](JailPlan& p) { p.job.env.emplace_back("PATH=/evil"); }},
-      {"a host name with a line", "default", [](JailPlan& p) { p.hostname = "a\n1.2.3.4 b"; }},
-      {"a megabyte of arguments times three", "default",
-       [](JailPlan& p) { p.job.argv.assign(30, std::string(120'000, 'x')); }},
-  };
-  return all;
-}
+const std::vector<Forgery> kForgeries = {
+    {"another profile's hash", "strict", [](JailPlan& p) { p.profile_hash[0] ^= 1; }},
+    {"a profile that does not exist", "default", [](JailPlan& p) { p.profile = "root"; }},
+    {"the plan of one profile under the name of another", "strict", [](JailPlan& p) { p.profile = "default"; }},
+    {"number 0", "default", [](JailPlan& p) { p.number = 0; }},
+    {"a number of the next slice", "default", [](JailPlan& p) { p.number = kNumbersPerSlice; }},
+    {"the last number", "default", [](JailPlan& p) { p.number = 0xFFFFFFFFU; }},
+    {"a path as the jail's id", "default", [](JailPlan& p) { p.jail = "../x"; }},
+    {"no wall clock", "strict", [](JailPlan& p) { p.limits.wall_time = 0; }},
+    {"a longer wall clock", "strict", [](JailPlan& p) { p.limits.wall_time += 1; }},
+    {"more descriptors", "strict", [](JailPlan& p) { p.limits.nofile += 1; }},
+    {"more processes", "strict", [](JailPlan& p) { p.limits.pids_max += 1; }},
+    {"no bound on processes", "default", [](JailPlan& p) { p.limits.pids_max = 0; }},
+    {"larger files", "strict", [](JailPlan& p) { p.limits.file_size_max = 0; }},
+    {"more scratch", "strict", [](JailPlan& p) { p.limits.scratch_max += 1; }},
+    {"more inodes", "strict", [](JailPlan& p) { p.limits.inodes_max = 0; }},
+    {"the host's network", "default", [](JailPlan& p) { p.network = wire::NetworkMode::kHost; }},
+    {"a network mode that is none", "default", [](JailPlan& p) { p.network = static_cast<wire::NetworkMode>(7); }},
+    {"the whole host", "strict", [](JailPlan& p) { p.root = wire::RootKind::kHost; }},
+    {"a root kind that is none", "default", [](JailPlan& p) { p.root = static_cast<wire::RootKind>(200); }},
+    {"a full procfs", "strict", [](JailPlan& p) { p.proc = wire::ProcKind::kFull; }},
+    {"unix sockets", "default", [](JailPlan& p) { p.unix_sockets = wire::UnixSockets::kAny; }},
+    {"a tmpfs less", "default", [](JailPlan& p) { p.tmpfs.pop_back(); }},
+    {"a larger tmpfs", "strict", [](JailPlan& p) { p.tmpfs[0].size += 1; }},
+    {"a tmpfs without a cap", "default", [](JailPlan& p) { p.tmpfs[0].size = 0; }},
+    {"a setuid tmpfs mode", "default", [](JailPlan& p) { p.tmpfs[0].mode = 04777; }},
+    {"a tmpfs of its own", "strict",
+     [](JailPlan& p) {
+       p.tmpfs.push_back({"/scratch", 4096, 16, 0755});
+     }},
+    {"a tmpfs over /usr", "default",
+     [](JailPlan& p) {
+       p.tmpfs.push_back({"/usr", 4096, 16, 0755});
+     }},
+    {"a tmpfs over /proc", "default",
+     [](JailPlan& p) {
+       p.tmpfs.push_back({"/proc/sys", 4096, 16, 0755});
+     }},
+    {"a directory by a way up", "default", [](JailPlan& p) { p.dirs = {"/tmp/../../etc"}; }},
+    {"an id of the pool", "default", [](JailPlan& p) { p.inside_uid = kPoolFirst + 5; }},
+    {"jail-init's own id", "default", [](JailPlan& p) { p.inside_uid = kInitInsideId; }},
+    {"no id", "default", [](JailPlan& p) { p.inside_gid = 0xFFFFFFFFU; }},
+    {"a bind without a token", "default",
+     [](JailPlan& p) {
+       p.binds = {{0, "/work", wire::Access::kRo, true}};
+     }},
+    {"a root directory without a token", "default", [](JailPlan& p) { p.root = wire::RootKind::kDirectory; }},
+    {"inherited descriptors without a token", "default", [](JailPlan& p) { p.job.stdio = wire::StdioMode::kInherit; }},
+    {"a stdio mode that is none", "default", [](JailPlan& p) { p.job.stdio = static_cast<wire::StdioMode>(9); }},
+    {"a line in passwd", "default", [](JailPlan& p) { p.home = "/tmp\nroot::0:0::/:/bin/sh"; }},
+    {"a field in passwd", "default", [](JailPlan& p) { p.user_name = "a:x:0"; }},
+    {"a working directory by a descriptor", "default", [](JailPlan& p) { p.job.workdir = "/proc/self/fd/3"; }},
+    {"a relative working directory", "default", [](JailPlan& p) { p.job.workdir = "tmp"; }},
+    {"no program", "default", [](JailPlan& p) { p.job.argv.clear(); }},
+    {"a NUL in an argument", "default", [](JailPlan& p) { p.job.argv.emplace_back("a\0b", 3); }},
+    {"a variable twice", "default", [](JailPlan& p) { p.job.env.emplace_back("PATH=/evil"); }},
+    {"a host name with a line", "default", [](JailPlan& p) { p.hostname = "a\n1.2.3.4 b"; }},
+    {"a megabyte of arguments times three", "default",
+     [](JailPlan& p) { p.job.argv.assign(30, std::string(120'000, 'x')); }},
+};
 
 TEST_F(Hostile, E65_APlanThatNarrowsItsProfileIsCarriedOut) {
   for (const char* profile : {"default", "strict"}) {
@@ -105,7 +101,7 @@ TEST_F(Hostile, E65_APlanThatNarrowsItsProfileIsCarriedOut) {
 }
 
 TEST_F(Hostile, E65_APlanThatIsWiderOrMalformedIsRefused) {
-  for (const Forgery& forgery : forgeries()) {
+  for (const Forgery& forgery : kForgeries) {
     JailPlan plan = client().plan(next_number(), {"/bin/true"}, forgery.profile);
     forgery.apply(plan);
     expect_refused_plan(plan, forgery.what);
