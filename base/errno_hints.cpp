@@ -19,8 +19,9 @@ constexpr std::array kErrnoHints = {
     Hint{"move_mount", ENOSPC, "fs.mount-max is reached (mount(2))"},
     Hint{"open_tree", ENOSPC, "fs.mount-max is reached (mount(2))"},
     Hint{"open_tree", EINVAL, "the directory belongs to another mount namespace than the launcher's"},
-    Hint{"id-map", EINVAL, "this kernel can't id-map that file system (ext4, xfs, btrfs can; tmpfs from Linux 6.3): use a "
-                           "directory on one that can, or copy the files there"},
+    Hint{"id-map", EINVAL,
+         "this kernel can't id-map that file system (ext4, xfs, btrfs can; tmpfs from Linux 6.3): use a "
+         "directory on one that can, or copy the files there"},
     Hint{"id-map", EPERM, "the mount belongs to another user namespace, or is id-mapped already"},
     Hint{"mkdir cgroup", EROFS, "the cgroup2 file system is mounted read-only"},
 };

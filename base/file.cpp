@@ -20,7 +20,8 @@ Result<std::string> read_fd(int fd, std::size_t most) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return sys_error("read");
     if (got == 0) return text;
-    if (text.size() + static_cast<std::size_t>(got) > most) return sys_error_code(EFBIG, "read (at most {} bytes)", most);
+    if (text.size() + static_cast<std::size_t>(got) > most)
+      return sys_error_code(EFBIG, "read (at most {} bytes)", most);
     text.append(buffer, static_cast<std::size_t>(got));
   }
 }
@@ -67,7 +68,8 @@ Result<std::vector<std::uint8_t>> read_sealed(int fd, std::size_t most) {
   if ((seals & kAll) != kAll) return sys_error_code(EPERM, "memfd is not sealed (seals {:#x})", seals);
   struct stat info {};
   if (::fstat(fd, &info) < 0) return sys_error("fstat memfd");
-  if (static_cast<std::uint64_t>(info.st_size) > most) return sys_error_code(EFBIG, "memfd of {} bytes (at most {})", info.st_size, most);
+  if (static_cast<std::uint64_t>(info.st_size) > most)
+    return sys_error_code(EFBIG, "memfd of {} bytes (at most {})", info.st_size, most);
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(info.st_size));
   std::size_t done = 0;
   while (done < bytes.size()) {
@@ -83,8 +85,8 @@ Status check_root_owned(int fd, std::string_view what) {
   struct stat info {};
   if (::fstat(fd, &info) < 0) return sys_error("fstat {}", quoted(what));
   if (info.st_uid != 0 || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    return sys_error_code(EPERM, "{} must be owned by root and writable by nobody else (is uid {}, mode {:04o})", quoted(what),
-                          info.st_uid, info.st_mode & 07777U);
+    return sys_error_code(EPERM, "{} must be owned by root and writable by nobody else (is uid {}, mode {:04o})",
+                          quoted(what), info.st_uid, info.st_mode & 07777U);
   }
   return {};
 }

@@ -28,6 +28,8 @@ constexpr std::uint32_t own_id(std::uint32_t slice_first, OwnId which) {
 constexpr std::uint32_t first_id_of(std::uint32_t slice_first, std::uint32_t number) {
   return slice_first + number * kIdsPerJail;
 }
-constexpr std::uint32_t number_of(std::uint32_t slice_first, std::uint32_t id) { return (id - slice_first) / kIdsPerJail; }
+constexpr std::uint32_t number_of(std::uint32_t slice_first, std::uint32_t id) {
+  return (id - slice_first) / kIdsPerJail;
+}
 
 }  // namespace sandboxd

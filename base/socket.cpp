@@ -152,7 +152,9 @@ Result<bool> wait_readable(int fd, std::uint64_t deadline_usec) {
     int timeout_ms = -1;
     if (deadline_usec != 0) {
       const std::uint64_t now = monotonic_usec();
-      timeout_ms = now >= deadline_usec ? 0 : static_cast<int>(std::min<std::uint64_t>((deadline_usec - now + 999) / 1000, 1'000'000));
+      timeout_ms = now >= deadline_usec
+                       ? 0
+                       : static_cast<int>(std::min<std::uint64_t>((deadline_usec - now + 999) / 1000, 1'000'000));
     }
     pollfd entry{fd, POLLIN, 0};
     const int ready = ::poll(&entry, 1, timeout_ms);

@@ -34,9 +34,9 @@ Status send_packet(int socket, std::span<const std::uint8_t> bytes, std::span<co
 // At most `most` bytes, at most `max_fds` descriptors; more of either is EMSGSIZE.
 Result<Packet> receive_packet(int socket, std::size_t most, std::size_t max_fds, int flags = 0);
 
-Result<PeerCredentials> peer_credentials(int socket);                // SO_PEERCRED
-Result<std::vector<gid_t>> peer_groups(int socket);                  // SO_PEERGROUPS
-Result<UniqueFd> connect_unix(const std::string& path, int type);    // type without flags; CLOEXEC is added
+Result<PeerCredentials> peer_credentials(int socket);              // SO_PEERCRED
+Result<std::vector<gid_t>> peer_groups(int socket);                // SO_PEERGROUPS
+Result<UniqueFd> connect_unix(const std::string& path, int type);  // type without flags; CLOEXEC is added
 Result<UniqueFd> listen_unix(const std::string& path, int type, mode_t mode, uid_t owner, int backlog);
 Result<std::pair<UniqueFd, UniqueFd>> socket_pair(int type);
 // Waits until `fd` is readable: false at the deadline (CLOCK_MONOTONIC, microseconds; 0 = for ever).

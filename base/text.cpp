@@ -174,9 +174,9 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
 }
 
 std::optional<std::uint64_t> parse_timespan_usec(std::string_view text) {
-  static constexpr std::array kUnits = {Unit{"", 1'000'000},        Unit{"s", 1'000'000},      Unit{"ms", 1'000},
-                                        Unit{"us", 1},              Unit{"m", 60'000'000},     Unit{"min", 60'000'000},
-                                        Unit{"h", 3'600'000'000UL}, Unit{"d", 86'400'000'000UL}};
+  static constexpr std::array kUnits = {
+      Unit{"", 1'000'000},   Unit{"s", 1'000'000},    Unit{"ms", 1'000},          Unit{"us", 1},
+      Unit{"m", 60'000'000}, Unit{"min", 60'000'000}, Unit{"h", 3'600'000'000UL}, Unit{"d", 86'400'000'000UL}};
   return parse_with_units(text, kUnits);
 }
 

@@ -1,10 +1,10 @@
 #include "base/unique_fd.h"
 
-#include <cerrno>
-#include <csignal>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cerrno>
+#include <csignal>
 
 namespace sandboxd {
 
