@@ -40,7 +40,8 @@ int exit_status(const client::Message& refused) {
   if (refused.error != protocol::kSetupFailed || fields.value("step", client::Json()) != "exec") return kOwnFailure;
   const auto code = fields.find("errno");
   if (code == fields.end() || !code->is_number_integer()) return kOwnFailure;
-  return *code == ENOENT || *code == ENOTDIR ? kNotFound : kNotExecutable;
+  const auto number = code->get<int>();
+  return number == ENOENT || number == ENOTDIR ? kNotFound : kNotExecutable;
 }
 
 }  // namespace sandboxd::ctl
