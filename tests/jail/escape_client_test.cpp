@@ -159,7 +159,6 @@ std::map<std::string, std::vector<std::string>> calls_by_process(const std::stri
 
 TEST_F(Escape, E70_TheChildThatEntersAClientsNamespaceMakesFourKindsOfCall) {
   if (!fs::exists("/usr/bin/strace")) GTEST_SKIP() << "needs strace";
-  if (scaled_ms(1) > 1) GTEST_SKIP() << "a traced launch on an emulated processor takes longer than a launch may";
   const Hidden files(make_workspace());
   const std::string log = stack().dir().path() + "/strace";
   Command strace({.argv = {"strace", "-f", "-o", log, "-p", std::to_string(stack().program("sandboxd-launcher"))}});
