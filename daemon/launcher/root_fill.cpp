@@ -186,8 +186,11 @@ Status fill_from_entries(int root, const JailSetup& setup) {
   // Below /var lie temporary files, and sockets where /var/run is no link.
   for (const char* path : {"/var/tmp", "/var/run", "/var/lib/sandboxd"}) {
     struct stat info {};
-    if (::fstatat(root, path + 1, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode))
-      TRY(cover_with_nothing(root, path));
+    if (::fstatat(root, path + 1, &info, AT_SYMLINK_NOFOLLOW) < 0) {
+      if (errno == ENOENT) continue;
+      return sys_error("stat '{}'", path);  // what can't be looked at can't be taken as hidden
+    }
+    if (S_ISDIR(info.st_mode)) TRY(cover_with_nothing(root, path));
   }
   return {};
 }
