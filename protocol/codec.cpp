@@ -1,5 +1,6 @@
 #include "protocol/codec.h"
 
+#include <algorithm>
 #include <set>
 
 #include <fmt/core.h>
@@ -67,9 +68,38 @@ Read stdio_indexes(std::array<std::uint32_t, 3>& out) {
   };
 }
 
+bool is_label_name(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxLabelName && std::ranges::all_of(text, [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+           c == '-' || c == '/';
+  });
+}
+
+bool is_label_value(std::string_view text) {
+  return text.size() <= kMaxLabelValue &&
+         std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+}
+
+Read labels(Labels& out) {
+  return [&out](const Json& value, const std::string& path) -> Checked {
+    if (!value.is_object() || value.size() > kMaxLabels)
+      return invalid(path, value, fmt::format("an object of at most {} labels", kMaxLabels));
+    for (const auto& [name, text] : value.items()) {
+      const std::string where = path + "/" + name;
+      if (!is_label_name(name)) return invalid(where, name, "a name of 1 to 64 of A-Z a-z 0-9 _ . - /");
+      if (!text.is_string() || !is_label_value(text.get_ref<const std::string&>()))
+        return invalid(where, text, "at most 256 bytes without control characters");
+      out.emplace_back(name, text.get<std::string>());
+    }
+    return std::nullopt;
+  };
+}
+
+Read number_of_16_bits(std::uint16_t& out) { return whole(1, UINT16_MAX, into(out)); }
+
 void read_what_runs(ObjectReader& reader, JobSpec& out) {
-  reader.required("argv", list(1, kMaxArgv, bytes_without_nul(kMaxText, append(out.argv))));
-  reader.rule(!out.argv.empty() && !out.argv.front().empty(), "argv", "a first element that is not empty");
+  reader.optional("argv", list(1, kMaxArgv, bytes_without_nul(kMaxText, append(out.argv))));
+  reader.rule(out.argv.empty() || !out.argv.front().empty(), "argv", "a first element that is not empty");
   reader.optional("env", environment(out.env));
   reader.optional("workdir", path_bytes(into(out.workdir)));
   reader.optional("user_root", boolean(out.user_root));
@@ -90,6 +120,23 @@ void read_what_it_sees(ObjectReader& reader, JobSpec& out) {
   reader.optional("network", one_of(kNetworkNames, out.network));
 }
 
+// What a run and an exec have in common.
+template <class Spec> void read_streams(ObjectReader& reader, Spec& out) {
+  reader.optional("stdin_data", bytes(kMaxStdin, into(out.stdin_data)));
+  reader.optional("merge_stderr", boolean(out.merge_stderr));
+  reader.optional("tty", object(out.tty));
+  reader.optional("detach", boolean(out.detach));
+  reader.optional("log", boolean(out.log));
+  const bool piped = out.stdio == Stdio::kRelay || out.stdio == Stdio::kPass;
+  reader.rule(!out.stdin_data || out.stdio == Stdio::kRelay, "stdin_data", "none without stdio 'relay'");
+  reader.rule(!out.stdin_data || !out.tty, "stdin_data", "none with a terminal");
+  reader.rule(piped || !out.merge_stderr, "merge_stderr", "false without stdio 'relay' or 'pass'");
+  reader.rule(piped || !out.tty, "tty", "none without stdio 'relay' or 'pass'");
+  reader.rule(piped || !out.log, "log", "false without stdio 'relay' or 'pass'");
+  reader.rule(!out.detach || out.stdio == Stdio::kRelay || out.stdio == Stdio::kNull, "detach",
+              "false without stdio 'relay' or 'null'");
+}
+
 void read_stdio(ObjectReader& reader, JobSpec& out) {
   bool indexes = false;
   reader.optional("stdio", one_of(kStdioNames, out.stdio));
@@ -97,9 +144,22 @@ void read_stdio(ObjectReader& reader, JobSpec& out) {
     indexes = true;
     return stdio_indexes(out.stdio_fds)(value, path);
   });
-  reader.optional("stdin_data", bytes(kMaxStdin, into(out.stdin_data)));
   reader.rule(indexes == (out.stdio == Stdio::kInherit), "stdio_fds", "three indexes with stdio 'inherit', else none");
-  reader.rule(!out.stdin_data || out.stdio == Stdio::kRelay, "stdin_data", "none without stdio 'relay'");
+  read_streams(reader, out);
+}
+
+void read_session(ObjectReader& reader, JobSpec& out) {
+  reader.optional("labels", labels(out.labels));
+  reader.optional("session_ttl", whole(1, kMaxDuration, into(out.session_ttl)));
+}
+
+template <std::size_t N> Read state_in(const std::array<std::string_view, N>& names, std::string& out) {
+  return [&names, &out](const Json& value, const std::string& path) -> Checked {
+    std::size_t index = 0;
+    if (Checked wrong = check_one_of(value, path, names, index)) return wrong;
+    out = names[index];
+    return std::nullopt;
+  };
 }
 
 }  // namespace
@@ -141,6 +201,7 @@ Checked decode(const Json& value, std::string_view path, JobSpec& out) {
   read_what_runs(reader, out);
   read_what_it_sees(reader, out);
   read_stdio(reader, out);
+  read_session(reader, out);
   reader.rule(out.root_fd.has_value() == (out.root == Root::kDirectory), "root_fd",
               "an index with root 'directory', else none");
   const bool names_fd = out.workspace || !out.binds.empty() || out.root_fd || out.stdio == Stdio::kInherit;
@@ -148,10 +209,51 @@ Checked decode(const Json& value, std::string_view path, JobSpec& out) {
   return reader.finish();
 }
 
+Checked decode(const Json& value, std::string_view path, WindowSize& out) {
+  ObjectReader reader(value, path);
+  reader.required("rows", number_of_16_bits(out.rows));
+  reader.required("columns", number_of_16_bits(out.columns));
+  return reader.finish();
+}
+
+Checked decode(const Json& value, std::string_view path, ExecSpec& out) {
+  out = {};
+  ObjectReader reader(value, path);
+  reader.required("argv", list(1, kMaxArgv, bytes_without_nul(kMaxText, append(out.argv))));
+  reader.rule(!out.argv.empty() && !out.argv.front().empty(), "argv", "a first element that is not empty");
+  reader.optional("env", environment(out.env));
+  reader.optional("workdir", path_bytes(into(out.workdir)));
+  reader.optional("wall_time", whole(1, kMaxDuration, into(out.wall_time)));
+  reader.optional("nofile", whole(1, kMaxNumber, into(out.nofile)));
+  reader.optional("file_size_max", whole(1, kMaxNumber, into(out.file_size_max)));
+  reader.optional("stdio", one_of(kStdioNames, out.stdio));
+  reader.rule(out.stdio != Stdio::kInherit, "stdio", "relay, pass or null");
+  read_streams(reader, out);
+  reader.optional("survivors", one_of(kSurvivorsNames, out.survivors));
+  return reader.finish();
+}
+
+Checked decode(const Json& value, std::string_view path, JobInfo& out) {
+  out = {};
+  ObjectReader reader(value, path);
+  reader.required("jail", string(kMaxLine, out.jail));
+  reader.required("job", whole(0, UINT32_MAX, into(out.job)));
+  reader.required("state", state_in(kJobStateNames, out.state));
+  reader.required("argv", list(0, kMaxArgv, bytes(kMaxText, append(out.argv))));
+  reader.required("argv_cut", boolean(out.argv_cut));
+  reader.required("started", any_number(out.started));
+  reader.required("tty", boolean(out.tty));
+  reader.required("detached", boolean(out.detached));
+  reader.required("attached", whole(0, UINT32_MAX, into(out.attached)));
+  reader.optional("report", object(out.report));
+  return reader.finish();
+}
+
 Checked decode(const Json& value, std::string_view path, JobReport& out) {
   out = {};
   ObjectReader reader(value, path);
   reader.required("jail", string(kMaxLine, out.jail));
+  reader.required("job", whole(0, UINT32_MAX, into(out.job)));
   reader.required("profile", string(kMaxLine, out.profile));
   reader.required("profile_hash", string(kMaxLine, out.profile_hash));
   reader.required("verdict", one_of(kVerdictNames, out.verdict));
@@ -163,6 +265,7 @@ Checked decode(const Json& value, std::string_view path, JobReport& out) {
                     return string(kMaxLine, out.unenforced.emplace_back())(entry, where);
                   }));
   reader.required("audit_index", any_number(out.audit_index));
+  reader.required("survivors", whole(0, UINT32_MAX, into(out.survivors)));
   return reader.finish();
 }
 
@@ -172,17 +275,17 @@ Checked decode(const Json& value, std::string_view path, JailInfo& out) {
   reader.required("jail", string(kMaxLine, out.jail));
   reader.required("name", string(kMaxLine, out.name));
   reader.required("profile", string(kMaxLine, out.profile));
-  reader.required("state", [&](const Json& entry, const std::string& where) -> Checked {
-    std::size_t index = 0;
-    if (Checked wrong = check_one_of(entry, where, kStateNames, index)) return wrong;
-    out.state = kStateNames[index];
-    return std::nullopt;
-  });
+  reader.required("state", state_in(kStateNames, out.state));
   reader.required("uid", uid(out.uid));
   reader.required("argv", list(0, kMaxArgv, bytes(kMaxText, append(out.argv))));
   reader.required("argv_cut", boolean(out.argv_cut));
   reader.required("started", any_number(out.started));
   reader.optional("report", object(out.report));
+  reader.required("session", boolean(out.session));
+  reader.required("frozen", boolean(out.frozen));
+  reader.required("labels", labels(out.labels));
+  reader.optional("expires", whole(0, kMaxNumber, into(out.expires)));
+  reader.required("jobs", whole(0, UINT32_MAX, into(out.jobs)));
   reader.required("in_force", object_list(kMaxArgv, out.in_force));
   return reader.finish();
 }

@@ -19,6 +19,9 @@ inline constexpr std::size_t kMaxText =
 inline constexpr std::size_t kMaxTmpfs = 64;
 inline constexpr std::size_t kMaxDirs = 256;
 inline constexpr std::size_t kMaxStdin = 512U << 10;
+inline constexpr std::size_t kMaxLabels = 32;
+inline constexpr std::size_t kMaxLabelName = 64;
+inline constexpr std::size_t kMaxLabelValue = 256;
 inline constexpr std::uint64_t kMaxDuration = 10ULL * 366 * 86400 * 1'000'000;  // microseconds
 inline constexpr std::uint64_t kMaxNumber = INT64_MAX;                          // varlink's int
 inline constexpr std::size_t kArgvShown = 32U << 10;                            // in a JailInfo; bytes
@@ -28,10 +31,16 @@ inline constexpr std::size_t kArgvListed = 1U << 10;                            
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JobSpec& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JobReport& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JailInfo& out);
+[[nodiscard]] Checked decode(const Json& value, std::string_view path, ExecSpec& out);
+[[nodiscard]] Checked decode(const Json& value, std::string_view path, JobInfo& out);
+[[nodiscard]] Checked decode(const Json& value, std::string_view path, WindowSize& out);
 
 [[nodiscard]] Json encode(const JobSpec& spec);
 [[nodiscard]] Json encode(const JobReport& report);
 [[nodiscard]] Json encode(const JailInfo& info, std::size_t argv_most = kArgvShown);
+[[nodiscard]] Json encode(const ExecSpec& spec);
+[[nodiscard]] Json encode(const JobInfo& info);
+[[nodiscard]] Json encode(const WindowSize& size);
 
 // "exited", "timeout_wall" ...
 [[nodiscard]] std::string_view name_of(Verdict verdict);

@@ -59,10 +59,51 @@ Json encode_argv(const std::vector<std::string>& argv, std::size_t most, bool& w
   return array;
 }
 
+template <class Spec> void encode_streams(const Spec& spec, Json& value) {
+  value["stdio"] = name_in(kStdioNames, spec.stdio);
+  if (spec.stdin_data) value["stdin_data"] = bytes_to_json(*spec.stdin_data);
+  if (spec.merge_stderr) value["merge_stderr"] = true;
+  if (spec.tty) value["tty"] = encode(*spec.tty);
+  if (spec.detach) value["detach"] = true;
+  if (spec.log) value["log"] = true;
+}
+
+Json encode_labels(const Labels& labels) {
+  Json value = Json::object();
+  for (const auto& [name, text] : labels) value[name] = text;
+  return value;
+}
+
 }  // namespace
 
+Json encode(const WindowSize& size) { return {{"rows", size.rows}, {"columns", size.columns}}; }
+
+Json encode(const ExecSpec& spec) {
+  Json value = {{"argv", each(spec.argv, bytes_to_json)}, {"survivors", name_in(kSurvivorsNames, spec.survivors)}};
+  if (!spec.env.empty()) value["env"] = each(spec.env, encode_env);
+  if (spec.workdir) value["workdir"] = bytes_to_json(*spec.workdir);
+  if (spec.wall_time) value["wall_time"] = *spec.wall_time;
+  if (spec.nofile) value["nofile"] = *spec.nofile;
+  if (spec.file_size_max) value["file_size_max"] = *spec.file_size_max;
+  encode_streams(spec, value);
+  return value;
+}
+
+Json encode(const JobInfo& info) {
+  bool was_cut = info.argv_cut;
+  Json argv = encode_argv(info.argv, kArgvListed, was_cut);
+  Json value = {
+      {"jail", info.jail},       {"job", info.job},           {"state", info.state},
+      {"argv", std::move(argv)}, {"argv_cut", was_cut},       {"started", info.started},
+      {"tty", info.tty},         {"detached", info.detached}, {"attached", info.attached},
+  };
+  if (info.report) value["report"] = encode(*info.report);
+  return value;
+}
+
 Json encode(const JobSpec& spec) {
-  Json value = {{"argv", each(spec.argv, bytes_to_json)}, {"user_root", spec.user_root}};
+  Json value = {{"user_root", spec.user_root}};
+  if (!spec.argv.empty()) value["argv"] = each(spec.argv, bytes_to_json);
   if (!spec.env.empty()) value["env"] = each(spec.env, encode_env);
   if (spec.profile) value["profile"] = *spec.profile;
   if (spec.name) value["name"] = *spec.name;
@@ -71,15 +112,17 @@ Json encode(const JobSpec& spec) {
   if (spec.workdir) value["workdir"] = bytes_to_json(*spec.workdir);
   value["network"] = name_in(kNetworkNames, spec.network);
   if (spec.wall_time) value["wall_time"] = *spec.wall_time;
-  value["stdio"] = name_in(kStdioNames, spec.stdio);
+  encode_streams(spec, value);
   if (spec.stdio == Stdio::kInherit) value["stdio_fds"] = spec.stdio_fds;
-  if (spec.stdin_data) value["stdin_data"] = bytes_to_json(*spec.stdin_data);
+  if (!spec.labels.empty()) value["labels"] = encode_labels(spec.labels);
+  if (spec.session_ttl) value["session_ttl"] = *spec.session_ttl;
   return value;
 }
 
 Json encode(const JobReport& report) {
   Json value = {
       {"jail", report.jail},
+      {"job", report.job},
       {"profile", report.profile},
       {"profile_hash", report.profile_hash},
       {"verdict", name_of(report.verdict)},
@@ -91,6 +134,7 @@ Json encode(const JobReport& report) {
         {"memory_peak", report.usage.memory_peak}}},
       {"unenforced", report.unenforced},
       {"audit_index", report.audit_index},
+      {"survivors", report.survivors},
   };
   if (report.exit_code) value["exit_code"] = *report.exit_code;
   if (report.signal) value["signal"] = *report.signal;
@@ -101,10 +145,13 @@ Json encode(const JailInfo& info, std::size_t argv_most) {
   bool was_cut = info.argv_cut;
   Json argv = encode_argv(info.argv, argv_most, was_cut);
   Json value = {
-      {"jail", info.jail},   {"name", info.name},       {"profile", info.profile},
-      {"state", info.state}, {"uid", info.uid},         {"argv", std::move(argv)},
-      {"argv_cut", was_cut}, {"started", info.started}, {"in_force", Json::array()},
+      {"jail", info.jail},       {"name", info.name},       {"profile", info.profile},
+      {"state", info.state},     {"uid", info.uid},         {"argv", std::move(argv)},
+      {"argv_cut", was_cut},     {"started", info.started}, {"in_force", Json::array()},
+      {"session", info.session}, {"frozen", info.frozen},   {"labels", encode_labels(info.labels)},
+      {"jobs", info.jobs},
   };
+  if (info.expires) value["expires"] = *info.expires;
   if (info.report) value["report"] = encode(*info.report);
   for (const Fact& fact : info.in_force) value["in_force"].push_back({{"name", fact.name}, {"value", fact.value}});
   return value;

@@ -18,6 +18,8 @@ enum class Network : std::uint8_t { kNone, kHost };
 // kRelay: sandboxd relays output in `more` replies. kPass: the pipes' outer ends come as descriptors with the first reply
 // (SCM_RIGHTS: stdin's write end, stdout's and stderr's read ends). kInherit: the client's own, by index. kNull: /dev/null.
 enum class Stdio : std::uint8_t { kRelay, kPass, kInherit, kNull };
+// What becomes of processes that outlive the first process of a job in a session.
+enum class Survivors : std::uint8_t { kKill, kKeep };
 enum class Verdict : std::uint8_t {
   kExited,
   kSignalled,
@@ -45,6 +47,14 @@ struct Tmpfs {
   bool operator==(const Tmpfs&) const = default;
 };
 
+// Of a terminal, in characters (TIOCSWINSZ).
+struct WindowSize {
+  std::uint16_t rows = 24, columns = 80;
+  bool operator==(const WindowSize&) const = default;
+};
+
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
 struct JobSpec {
   std::vector<std::string> argv{};
   std::vector<std::pair<std::string, std::string>> env{};
@@ -65,7 +75,30 @@ struct JobSpec {
   Stdio stdio = Stdio::kRelay;
   std::array<std::uint32_t, 3> stdio_fds{};  // kInherit
   std::optional<std::string> stdin_data{};   // kRelay: what the job reads
+  bool merge_stderr = false;
+  std::optional<WindowSize> tty{};  // a terminal instead of pipes
+  bool detach = false;
+  bool log = false;
+  Labels labels{};
+  std::optional<std::uint64_t> session_ttl{};  // microseconds; Create only
   bool operator==(const JobSpec&) const = default;
+};
+
+// One more job in a live jail.
+struct ExecSpec {
+  std::vector<std::string> argv{};
+  std::vector<std::pair<std::string, std::string>> env{};  // beside the jail's own
+  std::optional<std::string> workdir{};
+  std::optional<std::uint64_t> wall_time{};
+  std::optional<std::uint64_t> nofile{}, file_size_max{};
+  Stdio stdio = Stdio::kRelay;  // not kInherit
+  std::optional<std::string> stdin_data{};
+  bool merge_stderr = false;
+  std::optional<WindowSize> tty{};
+  bool detach = false;
+  bool log = false;
+  Survivors survivors = Survivors::kKill;
+  bool operator==(const ExecSpec&) const = default;
 };
 
 struct Usage {
@@ -76,6 +109,7 @@ struct Usage {
 
 struct JobReport {
   std::string jail{};
+  std::uint32_t job = 1;  // 0: of a session's jail as a whole
   std::string profile{};
   std::string profile_hash{};  // hex
   Verdict verdict = Verdict::kExited;
@@ -84,7 +118,8 @@ struct JobReport {
   std::string detail{};  // for setup_failed, killed, stuck: why
   Usage usage{};
   std::vector<std::string> unenforced{};
-  std::uint64_t audit_index = 0;  // of the jail.exit record
+  std::uint64_t audit_index = 0;  // of the record of its end; 0 for an exec's, which is not waited for
+  std::uint32_t survivors = 0;  // processes that outlived an exec's first process, and were killed or kept as it asked
   bool operator==(const JobReport&) const = default;
 };
 
@@ -100,8 +135,27 @@ struct JailInfo {
   bool argv_cut = false;      // argv is only the beginning (a reply has room for so much)
   std::uint64_t started = 0;  // CLOCK_REALTIME, microseconds
   std::optional<JobReport> report{};
-  std::vector<Fact> in_force{};  // Inspect only: what was read back from the kernel
+  bool session = false;
+  bool frozen = false;
+  Labels labels{};
+  std::optional<std::uint64_t> expires{};  // of a session: CLOCK_REALTIME, microseconds
+  std::uint32_t jobs = 0;                  // alive
+  std::vector<Fact> in_force{};            // Inspect only: what was read back from the kernel
   bool operator==(const JailInfo&) const = default;
+};
+
+struct JobInfo {
+  std::string jail{};
+  std::uint32_t job = 0;
+  std::string state{};  // starting | running | ended
+  std::vector<std::string> argv{};
+  bool argv_cut = false;
+  std::uint64_t started = 0;  // CLOCK_REALTIME, microseconds
+  bool tty = false;
+  bool detached = false;       // it outlives its client
+  std::uint32_t attached = 0;  // clients that have its streams
+  std::optional<JobReport> report{};
+  bool operator==(const JobInfo&) const = default;
 };
 
 }  // namespace sandboxd::protocol

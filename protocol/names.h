@@ -34,6 +34,9 @@ inline constexpr std::array kVerdictNames = {
     Named<Verdict>{"setup_failed", Verdict::kSetupFailed},
     Named<Verdict>{"stuck", Verdict::kStuck},
 };
+inline constexpr std::array kSurvivorsNames = {Named<Survivors>{"kill", Survivors::kKill},
+                                               Named<Survivors>{"keep", Survivors::kKeep}};
+inline constexpr std::array<std::string_view, 3> kJobStateNames = {"starting", "running", "ended"};
 inline constexpr std::array<std::string_view, 5> kStateNames = {"starting", "running", "ending", "ended", "stuck"};
 
 // Empty for a value that the table does not have.

@@ -35,6 +35,8 @@ struct Plan {
   std::uint32_t job_uid = 0, job_gid = 0;
   std::uint64_t wall_time = 0;
   std::uint8_t stdio = 0;
+  bool merge_stderr = false;
+  std::uint16_t rows = 0, columns = 0;
   std::array<Rlimit, kMaxRlimits> rlimits{};
   std::size_t rlimit_count = 0;
   std::uint64_t landlock_fs = 0, landlock_net = 0, landlock_scoped = 0;

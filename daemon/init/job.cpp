@@ -157,6 +157,7 @@ Outcome make_streams(State& state) {
     case wire::StdioMode::kInherit:
       for (std::size_t i = 0; i < 3; ++i) state.job_stdio[i] = wire::kInitStdioFd + static_cast<int>(i);
       return {};
+    case wire::StdioMode::kTerminal: return {-ENOSYS, "terminal"};
     case wire::StdioMode::kNull: break;
   }
   const long null = sys::raw(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);

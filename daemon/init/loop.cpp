@@ -106,6 +106,9 @@ void read_control(State& state) {
     case wire::InitCommand::kSignalAll:
       if (command.value > 0 && command.value < 65) sys::raw(SYS_kill, -1, command.value);
       return;
+    case wire::InitCommand::kExec:
+    case wire::InitCommand::kRelease:
+    case wire::InitCommand::kKillJob:
     case wire::InitCommand::kEnd: break;
   }
   end_jail();

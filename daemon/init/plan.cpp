@@ -78,6 +78,9 @@ Outcome read_plan(int fd, Plan& plan) {
   plan.job_gid = view.number<std::uint32_t>();
   plan.wall_time = view.number<std::uint64_t>();
   plan.stdio = view.number<std::uint8_t>();
+  plan.merge_stderr = view.number<std::uint8_t>() != 0;
+  plan.rows = view.number<std::uint16_t>();
+  plan.columns = view.number<std::uint16_t>();
   read_rlimits(view, plan);
   read_landlock(view, plan);
   read_filter(view, plan);

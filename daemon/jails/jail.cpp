@@ -200,6 +200,8 @@ void Jail::on_event(const wire::InitEventRecord& record) {
       if (!settle_.arm(services_.loop, kSettle, [this] { ladder_.kill(); }).ok()) ladder_.kill();
       return;
     case wire::InitEvent::kStreams:
+    case wire::InitEvent::kJobReady:
+    case wire::InitEvent::kJobGone:
     case wire::InitEvent::kJobStarted: return;
   }
 }

@@ -61,10 +61,25 @@ struct RunObserver {
   std::function<void(const Failure&)> failure{};
 };
 
+// The same for a job in a session, and for a client that attached to one.
+struct JobObserver {
+  std::function<void(const protocol::JobInfo&, std::vector<UniqueFd> pass_fds)> started{};
+  std::function<void(int stream, std::string_view bytes)> output{};
+  std::function<void(const protocol::JobReport&)> report{};
+  std::function<void(const Failure&)> failure{};
+};
+
+// A piece of a job's log; no bytes: only `dropped` is to be said.
+struct LogPiece {
+  int stream = 0;  // 1 stdout, 2 stderr
+  std::string_view bytes{};
+  std::uint64_t dropped = 0;  // bytes that are missing before it
+};
+
 struct Event {
   std::uint64_t cursor = 0;
   std::uint64_t time = 0;      // CLOCK_REALTIME, microseconds
-  std::string jail{}, kind{};  // kind: starting | started | exited | ended | stuck | denied | failed
+  std::string jail{}, kind{};  // kind: as in org.sandboxd.Jail
   std::string detail{};        // a JSON object
   uid_t uid = 0;
 };
@@ -77,6 +92,42 @@ class Supervisor {
   // observer hears the rest), or why nothing was begun.
   virtual std::variant<std::string, Failure> run(const Client& client, const protocol::JobSpec& spec,
                                                  RunObserver observer) = 0;
+  // A jail without a job. Not attached: it lives until its time is over or it is killed.
+  virtual void create(const Client& client, const protocol::JobSpec& spec,
+                      std::function<void(std::variant<protocol::JailInfo, Failure>)> done) = 0;
+  // One more job in a live jail of the client's; attached to client.connection unless spec.detach. `program`: what to run
+  // instead of argv[0], a sealed memfd of ours. The number of the job at once, or why nothing was begun.
+  virtual std::variant<std::uint32_t, Failure> exec(const Client& client, const std::string& jail,
+                                                    const protocol::ExecSpec& spec, JobObserver observer,
+                                                    UniqueFd program = UniqueFd()) = 0;
+  // The streams of a job. Ends with the token, which detaches; started and report (or failure, at once) are told.
+  virtual std::shared_ptr<void> attach(const Client& client, const std::string& jail, std::uint32_t job,
+                                       std::optional<std::uint64_t> replay, bool eof, JobObserver observer) = 0;
+  virtual std::optional<Failure> detach(const Client& client, const std::string& jail, std::uint32_t job) = 0;
+  virtual std::optional<Failure> resize(const Client& client, const std::string& jail, std::uint32_t job,
+                                        protocol::WindowSize size) = 0;
+  // Without a job: to every process of the jail.
+  virtual std::optional<Failure> signal(const Client& client, const std::string& jail, std::optional<std::uint32_t> job,
+                                        int signal) = 0;
+  virtual std::variant<std::vector<protocol::JobInfo>, Failure> jobs(const Client& client, const std::string& jail) = 0;
+  virtual void wait_job(const Client& client, const std::string& jail, std::uint32_t job,
+                        std::function<void(std::variant<protocol::JobReport, Failure>)> done) = 0;
+  virtual std::optional<Failure> kill_job(const Client& client, const std::string& jail, std::uint32_t job, int signal,
+                                          std::uint64_t grace) = 0;
+  virtual void freeze(const Client& client, const std::string& jail, bool frozen,
+                      std::function<void(std::optional<Failure>)> done) = 0;
+  // The new end, CLOCK_REALTIME, microseconds.
+  virtual std::variant<std::uint64_t, Failure> extend(const Client& client, const std::string& jail,
+                                                      std::uint64_t ttl) = 0;
+  // What a job wrote so far; with `follow` until its end. `done` is the last, and may come before this returns. Ends with the
+  // token. pause: as for output.
+  struct LogObserver {
+    std::function<void(const LogPiece&)> piece{};
+    std::function<void(std::optional<Failure>)> done{};
+  };
+  virtual std::shared_ptr<void> logs(const Client& client, const std::string& jail, std::uint32_t job, bool follow,
+                                     LogObserver observer) = 0;
+
   // What run() would do, nothing started: the plan as a JSON text with the profile's rules applied.
   virtual std::variant<std::string, Failure> explain(const Client& client, const protocol::JobSpec& spec) = 0;
 
@@ -95,6 +146,10 @@ class Supervisor {
   virtual void remove(const Client& client, const std::string& jail, bool force,
                       std::function<void(std::optional<Failure>)> done) = 0;
 
+  // This life of the daemon, for which cursors count.
+  [[nodiscard]] virtual std::string epoch() const = 0;
+  // How many events after `after` are not kept any more.
+  [[nodiscard]] virtual std::uint64_t missed_events(std::uint64_t after) const = 0;
   // Events with a cursor > `after`, then live ones until the token is dropped.
   using Subscription = std::shared_ptr<void>;
   virtual Subscription subscribe(const Client& client, std::uint64_t after,
@@ -105,6 +160,7 @@ class Supervisor {
   // Back-pressure of a run with Stdio::kRelay: while paused no output is read, so that the job waits in write(2). A chunk that
   // was being handed over still comes; none is larger than 64 KiB.
   virtual void pause_output(const std::string& /*jail*/, bool /*paused*/) {}
+  virtual void pause_job_output(const std::string& /*jail*/, std::uint32_t /*job*/, bool /*paused*/) {}
 
   // The daemon is ending: nothing starts any more, every jail is killed. Calls back when all are gone, their reports given.
   virtual void end(std::function<void()> done) { done(); }

@@ -63,6 +63,9 @@ wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& p
   init.job_gid = plan.inside_gid;
   init.wall_time = plan.limits.wall_time;
   init.stdio = static_cast<std::uint8_t>(plan.job.stdio);
+  init.merge_stderr = plan.job.merge_stderr;
+  init.rows = plan.job.rows;
+  init.columns = plan.job.columns;
   add_limit(init, RLIMIT_NOFILE, plan.limits.nofile);
   add_limit(init, RLIMIT_FSIZE, plan.limits.file_size_max);
   add_limit(init, RLIMIT_NPROC, plan.limits.pids_max);

@@ -1,6 +1,17 @@
 // What sandboxd and a jail's PID 1 say to each other over the jail's control socket (SOCK_SEQPACKET): one trivially copyable
-// record a packet. sandboxd treats everything that comes from jail-init as hostile: sizes, enums and descriptors are checked,
-// and a descriptor that is not a FIFO ends the jail. jail-init kills the jail when the socket closes.
+// record a packet. sandboxd treats everything that comes from jail-init as hostile: sizes, enums, job numbers and descriptors
+// are checked, and a descriptor that is no FIFO and no PTY master ends the jail. jail-init kills the jail when the socket
+// closes. Jobs are numbered by sandboxd: kFirstJob is the one that a run starts with (a session's jail has none), the others
+// are execs. An exec goes:
+//
+//   sandboxd                                                  jail-init
+//   kExec job + sealed memfd (wire/exec_plan.h) [+ program]   -> makes pipes or a PTY, clones; the child takes the job's id
+//                                                             <- kStreams job + outer ends (pipes and PTY only)
+//                                                             <- kJobReady job: it waits before its exec (or kJobFailed)
+//   kRelease job: the intent is in the audit log              ->
+//                                                             <- kJobStarted job (or kJobFailed: execve itself)
+//                                                             <- kJobExited job: its first process ended
+//                                                             <- kJobGone job: so did what outlived it (or was left alone)
 #pragma once
 
 #include <cstdint>
@@ -8,25 +19,34 @@
 
 namespace sandboxd::wire {
 
+inline constexpr std::uint32_t kFirstJob = 1;
+inline constexpr std::uint32_t kMaxJobs = 256;  // alive in one jail at a time
+
 enum class InitEvent : std::uint32_t {
-  kStreams =
-      1,  // descriptors: stdin's write end, stdout's and stderr's read ends (StdioMode::kPipes only), before the job's exec
+  // Descriptors, before the job's exec. Pipes: stdin's write end, stdout's read end, stderr's read end (not with
+  // merge_stderr). Terminal: the PTY's master.
+  kStreams = 1,
   kJobStarted = 2,  // exec succeeded; value = pid in the jail
-  kJobFailed = 3,   // the job never ran: step, code (errno) and text say why
+  kJobFailed = 3,   // the job never ran: step, code (errno) and text say why; nothing more comes of it
   kJobExited = 4,   // value = wait status (wait(2)); usage filled
-  kWallTime = 5,    // jail-init's own deadline passed; it has killed the jail's processes
+  kWallTime = 5,    // a deadline passed and what it was for has been killed: the job's, or, with job 0, the jail's
+  kJobReady = 6,    // an exec'd job waits for kRelease
+  kJobGone = 7,     // the last of an exec'd job: value = processes that outlived it, killed or kept as the plan says
 };
 enum class InitCommand : std::uint32_t {
   kSignal = 1,     // value = signal number, to the job's process group
-  kSignalAll = 2,  // value = signal number, to every process of the jail but PID 1
+  kSignalAll = 2,  // value = signal number, to every process of the jail but jail-init's own
   kEnd = 3,        // kill everything and exit
+  kExec = 4,       // descriptors: the plan, and, where it says so, the program
+  kRelease = 5,    // the job may exec
+  kKillJob = 6,    // SIGKILL for the job's first process; kJobExited and kJobGone follow. Also before kRelease
 };
 
 struct InitEventRecord {
   InitEvent event{};
   std::int32_t value = 0;
   std::int32_t code = 0;
-  std::uint32_t reserved = 0;
+  std::uint32_t job = 0;
   std::uint64_t user_usec = 0;
   std::uint64_t system_usec = 0;
   std::uint64_t max_rss_bytes = 0;
@@ -38,7 +58,9 @@ static_assert(std::is_trivially_copyable_v<InitEventRecord> && sizeof(InitEventR
 struct InitCommandRecord {
   InitCommand command{};
   std::int32_t value = 0;
+  std::uint32_t job = 0;
+  std::uint32_t reserved = 0;
 };
-static_assert(std::is_trivially_copyable_v<InitCommandRecord> && sizeof(InitCommandRecord) == 8);
+static_assert(std::is_trivially_copyable_v<InitCommandRecord> && sizeof(InitCommandRecord) == 16);
 
 }  // namespace sandboxd::wire

@@ -1,5 +1,7 @@
 #include "daemon/wire/init_plan.h"
 
+#include "daemon/wire/exec_plan.h"
+
 namespace sandboxd::wire {
 namespace {
 
@@ -10,7 +12,39 @@ void put_texts(Writer& writer, const std::vector<std::string>& texts) {
   for (const std::string& text : texts) put_text(writer, text);
 }
 
+void put_rlimits(Writer& writer, const std::vector<RlimitRow>& rows) {
+  writer.put(static_cast<std::uint32_t>(rows.size()));
+  for (const RlimitRow& row : rows) {
+    writer.put(row.resource);
+    writer.put(row.soft);
+    writer.put(row.hard);
+  }
+}
+
+std::uint8_t flags_of(const ExecPlan& plan) {
+  const auto flag = [](bool set, ExecFlag which) { return set ? static_cast<unsigned>(which) : 0U; };
+  return static_cast<std::uint8_t>(flag(plan.merge_stderr, ExecFlag::kMergeStderr) |
+                                   flag(plan.keep_survivors, ExecFlag::kKeepSurvivors) |
+                                   flag(plan.program, ExecFlag::kProgram));
+}
+
 }  // namespace
+
+std::vector<std::uint8_t> encode_exec_plan(const ExecPlan& plan) {
+  Writer writer;
+  writer.put(kExecPlanMagic);
+  writer.put(plan.job);
+  writer.put(plan.wall_time);
+  writer.put(static_cast<std::uint8_t>(plan.stdio));
+  writer.put(flags_of(plan));
+  writer.put(plan.rows);
+  writer.put(plan.columns);
+  put_rlimits(writer, plan.rlimits);
+  put_text(writer, plan.workdir);
+  put_texts(writer, plan.argv);
+  put_texts(writer, plan.env);
+  return writer.take();
+}
 
 std::vector<std::uint8_t> encode_init_plan(const InitPlan& plan) {
   Writer writer;
@@ -19,12 +53,10 @@ std::vector<std::uint8_t> encode_init_plan(const InitPlan& plan) {
   writer.put(plan.job_gid);
   writer.put(plan.wall_time);
   writer.put(plan.stdio);
-  writer.put(static_cast<std::uint32_t>(plan.rlimits.size()));
-  for (const RlimitRow& row : plan.rlimits) {
-    writer.put(row.resource);
-    writer.put(row.soft);
-    writer.put(row.hard);
-  }
+  writer.put(static_cast<std::uint8_t>(plan.merge_stderr ? 1 : 0));
+  writer.put(plan.rows);
+  writer.put(plan.columns);
+  put_rlimits(writer, plan.rlimits);
   writer.put(plan.landlock_fs);
   writer.put(plan.landlock_net);
   writer.put(plan.landlock_scoped);

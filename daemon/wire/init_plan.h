@@ -1,10 +1,11 @@
 // What jail-init needs of the plan: flat bytes in a sealed memfd, written by the launch child, read without allocation.
 // In this order, all by codec.h's rules:
-//   u32 magic, u32 job_uid, u32 job_gid (inside), u64 wall_time, u8 stdio mode,
+//   u32 magic, u32 job_uid, u32 job_gid (inside), u64 wall_time, u8 stdio mode, u8 merge_stderr, u16 rows, u16 columns,
 //   rlimits: u32 count x {u32 resource, u64 soft, u64 hard}
 //   Landlock: u64 handled_fs, u64 handled_net, u64 scoped, u32 count x {bytes path\0, u64 access}
 //   filter: u32 count, aligned to 8, count x sock_filter
 //   workdir: bytes\0; argv: u32 count x bytes\0; env: u32 count x bytes\0
+// Without argv the jail is a session: its first job takes its id, is looked at like any other, and ends instead of an exec.
 // Every text ends with a NUL that its length counts, so that a pointer into the mapping can go to execve(2).
 #pragma once
 
@@ -22,6 +23,7 @@ struct RlimitRow {
   std::uint32_t resource = 0;
   std::uint64_t soft = 0;
   std::uint64_t hard = 0;
+  bool operator==(const RlimitRow&) const = default;
 };
 
 struct LandlockRow {
@@ -34,6 +36,8 @@ struct InitPlan {
   std::uint32_t job_gid = 0;
   std::uint64_t wall_time = 0;
   std::uint8_t stdio = 0;
+  bool merge_stderr = false;
+  std::uint16_t rows = 0, columns = 0;
   std::vector<RlimitRow> rlimits{};
   std::uint64_t landlock_fs = 0;
   std::uint64_t landlock_net = 0;

@@ -358,6 +358,10 @@ std::optional<Found> check_hostname(const JailPlan& plan, const Profile&) {
 // ---- the job
 
 std::optional<Found> check_argv(const JailPlan& plan, const Profile&) {
+  if (plan.session) {
+    if (plan.job.argv.empty()) return {};
+    return Found{"a program", "none: a session's jail starts without a job"};
+  }
   if (plan.job.argv.empty() || plan.job.argv.front().empty())
     return Found{"no program", "at least one argument, the program"};
   std::size_t sum = 0;
@@ -398,8 +402,13 @@ std::optional<Found> check_workdir(const JailPlan& plan, const Profile&) {
 }
 
 std::optional<Found> check_stdio(const JailPlan& plan, const Profile&) {
-  if (plan.job.stdio <= StdioMode::kInherit) return {};
-  return Found{name_in(plan.job.stdio, {}), "null, pipes or inherit"};
+  const JobPlan& job = plan.job;
+  if (job.stdio > StdioMode::kTerminal) return Found{name_in(job.stdio, {}), "null, pipes, inherit or terminal"};
+  if (plan.session && job.stdio != StdioMode::kNull) return Found{"streams", "none: a session's jail has no first job"};
+  if (job.merge_stderr && job.stdio != StdioMode::kPipes) return Found{"merged standard error", "pipes"};
+  const bool sized = job.rows != 0 && job.columns != 0;
+  if (sized == (job.stdio == StdioMode::kTerminal)) return {};
+  return Found{fmt::format("{} rows, {} columns", job.rows, job.columns), "1 to 65535 of both, and a terminal"};
 }
 
 // The order is the order of messages: who it is, what it sees, where, how much, what runs.

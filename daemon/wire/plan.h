@@ -25,7 +25,8 @@ enum class ProcKind : std::uint8_t { kFull = 0, kPid = 1 };  // proc(5): subset=
 enum class NetworkMode : std::uint8_t { kNone = 0, kHost = 1 };
 enum class UnixSockets : std::uint8_t { kNone = 0, kAny = 1 };
 // kNull: /dev/null. kPipes: jail-init makes pipes and sends the outer ends out. kInherit: the client's own, through the broker.
-enum class StdioMode : std::uint8_t { kNull = 0, kPipes = 1, kInherit = 2 };
+// kTerminal: jail-init makes a PTY of the jail's own devpts and sends its master out.
+enum class StdioMode : std::uint8_t { kNull = 0, kPipes = 1, kInherit = 2, kTerminal = 3 };
 
 inline constexpr std::uint32_t bit(auto value) { return 1U << static_cast<std::uint32_t>(value); }
 
@@ -65,6 +66,8 @@ struct JobPlan {
   std::string workdir{};
   StdioMode stdio = StdioMode::kNull;
   std::array<std::uint32_t, 3> stdio_fds{};  // kInherit: indices into the broker's descriptors
+  bool merge_stderr = false;                 // kPipes: standard error is standard output's pipe
+  std::uint16_t rows = 0, columns = 0;       // kTerminal: the window's size at the start
 
   template <class A> void fields(A& a) {
     a(argv);
@@ -72,6 +75,9 @@ struct JobPlan {
     a(workdir);
     a(stdio);
     a(stdio_fds);
+    a(merge_stderr);
+    a(rows);
+    a(columns);
   }
   bool operator==(const JobPlan&) const = default;
 };
@@ -118,6 +124,7 @@ struct JailPlan {
   std::vector<std::string> dirs{};  // empty directories to make
   std::string hostname{};
   Limits limits{};
+  bool session = false;  // no first job (job.argv is empty): jobs come by jail-init's control socket
   JobPlan job{};
 
   template <class A> void fields(A& a) {
@@ -142,6 +149,7 @@ struct JailPlan {
     a(dirs);
     a(hostname);
     a(limits);
+    a(session);
     a(job);
   }
   bool operator==(const JailPlan&) const = default;
