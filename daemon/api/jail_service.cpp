@@ -6,6 +6,7 @@
 
 #include "daemon/api/failure.h"
 #include "daemon/api/run.h"
+#include "daemon/api/sessions.h"
 #include "protocol/codec.h"
 #include "protocol/interfaces.h"
 #include "protocol/reader.h"
@@ -55,14 +56,15 @@ void send_list(Call& call, Listing& listing) {
   }
 }
 
-Json encode_event(const jails::Event& event) {
+}  // namespace
+
+Json JailService::encode_event(const jails::Event& event) const {
   Json detail;
   if (protocol::parse_json(event.detail, detail)) detail = Json{{"text", event.detail}};
-  return {{"cursor", event.cursor}, {"time", event.time},          {"jail", event.jail},
-          {"kind", event.kind},     {"detail", std::move(detail)}, {"uid", event.uid}};
+  return {{"cursor", event.cursor}, {"time", event.time}, {"epoch", supervisor_.epoch()},
+          {"jail", event.jail},     {"kind", event.kind}, {"detail", std::move(detail)},
+          {"uid", event.uid}};
 }
-
-}  // namespace
 
 JailService::JailService(jails::Supervisor& supervisor)
     : supervisor_(supervisor), waits_(std::make_shared<std::map<WaitKey, Waiters>>()) {}
@@ -71,9 +73,23 @@ Interface JailService::interface() {
   const auto method = [this](void (JailService::*run)(const CallPtr&)) {
     return [this, run](const CallPtr& call) { (this->*run)(call); };
   };
+  const auto to = [this](void (*run)(jails::Supervisor&, const CallPtr&)) {
+    return [this, run](const CallPtr& call) { run(supervisor_, call); };
+  };
   return {"org.sandboxd.Jail",
           protocol::kSandboxdJailInterface,
-          {{"Run", [this](const CallPtr& call) { run(supervisor_, call); }},
+          {{"Run", to(run)},
+           {"Create", to(create)},
+           {"Exec", to(exec)},
+           {"Attach", to(attach)},
+           {"Detach", to(detach)},
+           {"Resize", to(resize)},
+           {"Signal", to(signal)},
+           {"Jobs", to(jobs)},
+           {"Freeze", to(freeze)},
+           {"Thaw", to(thaw)},
+           {"Extend", to(extend)},
+           {"Logs", to(logs)},
            {"Explain", method(&JailService::explain)},
            {"Wait", method(&JailService::wait)},
            {"Kill", method(&JailService::kill)},
@@ -96,8 +112,12 @@ void JailService::explain(const CallPtr& call) {
 
 void JailService::wait(const CallPtr& call) {
   std::string jail;
-  if (!read_jail(*call, jail)) return;
-  const WaitKey key{call->peer().uid, call->peer().admin, jail};
+  std::uint32_t job = 0;
+  protocol::ObjectReader reader(call->parameters(), "/parameters");
+  reader.required("jail", protocol::string(kMaxJailName, jail));
+  reader.optional("job", protocol::whole(1, UINT32_MAX, protocol::into(job)));
+  if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
+  const WaitKey key{call->peer().uid, call->peer().admin, jail, job};
   const auto [found, is_new] = waits_->try_emplace(key);
   std::erase_if(found->second, [](const std::weak_ptr<Call>& waiter) { return waiter.expired(); });
   found->second.push_back(call);
@@ -115,20 +135,25 @@ void JailService::wait(const CallPtr& call) {
       }
     }
   };
+  if (job != 0) return supervisor_.wait_job(client_of(call->peer()), jail, job, done);
   supervisor_.wait(client_of(call->peer()), jail, done);
 }
 
 void JailService::kill(const CallPtr& call) {
   std::string jail;
+  std::optional<std::uint32_t> job;
   int signal = kDefaultSignal;
   std::uint64_t grace = kDefaultGraceUsec;
   protocol::ObjectReader reader(call->parameters(), "/parameters");
   reader.required("jail", protocol::string(kMaxJailName, jail));
+  reader.optional("job", protocol::whole(1, UINT32_MAX, protocol::into(job)));
   reader.optional("signal", protocol::whole(1, kMaxSignal, protocol::into(signal)));
   reader.optional("grace", protocol::whole(0, kMaxGraceUsec, protocol::into(grace)));
   if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
-  if (const auto failure = supervisor_.kill(client_of(call->peer()), jail, signal, grace)) return fail(*call, *failure);
-  call->reply(Json::object());
+  const jails::Client client = client_of(call->peer());
+  const auto failure =
+      job ? supervisor_.kill_job(client, jail, *job, signal, grace) : supervisor_.kill(client, jail, signal, grace);
+  failure ? fail(*call, *failure) : call->reply(Json::object());
 }
 
 void JailService::remove(const CallPtr& call) {
@@ -166,7 +191,12 @@ void JailService::inspect(const CallPtr& call) {
 }
 
 // Those so far, and a reply without one that says there are no more.
-void JailService::past_events(Call& call, std::uint64_t after) {
+void JailService::past_events(Call& call, std::uint64_t after, std::optional<std::uint64_t> gap) {
+  if (gap) {
+    const Json reply = {{"gap", *gap}};
+    if (!call.more()) return call.reply(reply);
+    call.reply_more(reply);
+  }
   for (const jails::Event& event : supervisor_.past_events(client_of(call.peer()), after)) {
     const Json reply = {{"event", encode_event(event)}};
     if (!call.more()) return call.reply(reply);
@@ -178,14 +208,28 @@ void JailService::past_events(Call& call, std::uint64_t after) {
 void JailService::events(const CallPtr& call) {
   std::uint64_t after = 0;
   bool follow = true;
+  std::string epoch;
   protocol::ObjectReader reader(call->parameters(), "/parameters");
   reader.optional("after", protocol::whole(0, protocol::kMaxNumber, protocol::into(after)));
+  reader.optional("epoch", protocol::string(kMaxJailName, epoch));
   reader.optional("follow", protocol::boolean(follow));
   if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
   if (call->oneway()) return call->reply(Json::object());
-  if (!follow) return past_events(*call, after);
+  // Only who says where it stopped can have missed something.
+  std::optional<std::uint64_t> gap;
+  if (!epoch.empty() && epoch != supervisor_.epoch()) {
+    gap = after = 0;
+  } else if (after != 0 && supervisor_.missed_events(after) != 0) {
+    gap = supervisor_.missed_events(after);
+  }
+  if (!follow) return past_events(*call, after, gap);
+  if (gap) {
+    const Json reply = {{"gap", *gap}};
+    if (!call->more()) return call->reply(reply);
+    call->reply_more(reply);
+  }
   // Without a hold on the call: the subscription is kept by it, and ends with it.
-  const auto each = [call = std::weak_ptr<Call>(call)](const jails::Event& event) {
+  const auto each = [this, call = std::weak_ptr<Call>(call)](const jails::Event& event) {
     const CallPtr listening = call.lock();
     if (!listening) return;
     const Json reply = {{"event", encode_event(event)}};

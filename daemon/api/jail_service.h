@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -19,7 +20,7 @@ class JailService {
 
  private:
   using Waiters = std::vector<std::weak_ptr<Call>>;
-  using WaitKey = std::tuple<uid_t, bool, std::string>;
+  using WaitKey = std::tuple<uid_t, bool, std::string, std::uint32_t>;  // job 0: the jail itself
 
   void explain(const CallPtr& call);
   void wait(const CallPtr& call);
@@ -28,7 +29,8 @@ class JailService {
   void list(const CallPtr& call);
   void inspect(const CallPtr& call);
   void events(const CallPtr& call);
-  void past_events(Call& call, std::uint64_t after);
+  void past_events(Call& call, std::uint64_t after, std::optional<std::uint64_t> gap);
+  [[nodiscard]] Json encode_event(const jails::Event& event) const;
 
   jails::Supervisor& supervisor_;
   // One question to the supervisor for all of a user's waits for a jail: they can't be taken back, and a client could ask and

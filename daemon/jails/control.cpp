@@ -8,14 +8,13 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/socket.h"
 
 namespace sandboxd::jails {
 namespace {
 
-// A jail of one job says four things at most.
-constexpr std::uint32_t kMostEvents = 16;
 constexpr std::size_t kStreams = 3;
 
 bool is_fifo(int fd, int direction) {
@@ -25,17 +24,26 @@ bool is_fifo(int fd, int direction) {
   return flags >= 0 && (flags & O_ACCMODE) == direction;
 }
 
+// The master of a PTY: the multiplexer's number, opened for both directions (pts(4)). Nothing else of a jail's /dev has it.
+bool is_terminal(int fd) {
+  struct stat info {};
+  if (::fstat(fd, &info) < 0 || !S_ISCHR(info.st_mode) || info.st_rdev != makedev(5, 2)) return false;
+  const int flags = ::fcntl(fd, F_GETFL);
+  return flags >= 0 && (flags & O_ACCMODE) == O_RDWR;
+}
+
 bool are_streams(const std::vector<UniqueFd>& fds) {
-  if (fds.size() != kStreams) return false;
+  if (fds.size() == 1) return is_terminal(fds[0].get());
+  if (fds.empty() || fds.size() > kStreams) return false;
   constexpr std::array<int, kStreams> kDirections = {O_WRONLY, O_RDONLY, O_RDONLY};
-  for (std::size_t i = 0; i < kStreams; ++i) {
+  for (std::size_t i = 0; i < fds.size(); ++i) {
     if (!is_fifo(fds[i].get(), kDirections[i])) return false;
   }
   return true;
 }
 
 bool is_known(wire::InitEvent event) {
-  return event >= wire::InitEvent::kStreams && event <= wire::InitEvent::kWallTime;
+  return event >= wire::InitEvent::kStreams && event <= wire::InitEvent::kJobGone;
 }
 
 }  // namespace
@@ -64,11 +72,11 @@ void Control::close() {
   socket_.reset();
 }
 
-Status Control::send(wire::InitCommand command, std::int32_t value) {
+Status Control::send(wire::InitCommand command, std::int32_t value, std::uint32_t job, std::span<const int> fds) {
   if (!socket_) return sys_error_code(ENOTCONN, "control socket");
-  const wire::InitCommandRecord record{command, value};
+  const wire::InitCommandRecord record{command, value, job, 0};
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(&record);
-  return send_packet(socket_.get(), {bytes, sizeof record}, {}, MSG_DONTWAIT);
+  return send_packet(socket_.get(), {bytes, sizeof record}, fds, MSG_DONTWAIT);
 }
 
 bool Control::breach(const std::string& why) {
@@ -96,15 +104,14 @@ bool Control::read_one() {
   record.step[sizeof record.step - 1] = '\0';
   record.text[sizeof record.text - 1] = '\0';
   if (!is_known(record.event)) return breach("an unknown event");
-  if (++events_ > kMostEvents) return breach("too many events");
+  if (++events_ > most_events_) return breach("too many events");
   if (record.event != wire::InitEvent::kStreams) {
     if (!packet->fds.empty()) return breach("descriptors with an event that has none");
     callbacks_.event(record);
     return true;
   }
-  if (had_streams_ || !are_streams(packet->fds)) return breach("streams that are not the three pipes of a job");
-  had_streams_ = true;
-  callbacks_.streams(std::move(packet->fds));
+  if (!are_streams(packet->fds)) return breach("streams that are neither a job's pipes nor its terminal");
+  callbacks_.streams(record.job, std::move(packet->fds));
   return true;
 }
 

@@ -1,10 +1,11 @@
 // sandboxd's end of a jail's control socket (daemon/wire/init_control.h). What comes from it is hostile: a packet of another
-// size, an unknown event, a descriptor that is no FIFO or has the wrong direction, or more events than a jail has to say is a
-// breach, told once, after which nothing more is read. Descriptors that are refused are closed at once.
+// size, an unknown event, descriptors that are not the outer ends of a job's streams, or more events than its jobs have to say
+// are a breach, told once, after which nothing more is read. Descriptors that are refused are closed at once.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,8 @@ namespace sandboxd::jails {
 class Control {
  public:
   struct Callbacks {
-    std::function<void(std::vector<UniqueFd>)> streams{};  // stdin's write end, stdout's and stderr's read ends
+    // Three or two pipes' ends, or a PTY's master: which of them is for the callee to compare with what it asked for.
+    std::function<void(std::uint32_t job, std::vector<UniqueFd>)> streams{};
     std::function<void(const wire::InitEventRecord&)> event{};
     std::function<void(const std::string&)> breach{};
   };
@@ -25,10 +27,14 @@ class Control {
   Status start(sd_event* loop, UniqueFd socket, Callbacks callbacks);
   // Reads what is left; jail-init is gone.
   void drain();
-  Status send(wire::InitCommand command, std::int32_t value);
+  Status send(wire::InitCommand command, std::int32_t value, std::uint32_t job = 0, std::span<const int> fds = {});
+  // One more job may be spoken of.
+  void expect_job() { most_events_ += kEventsPerJob; }
   void close();
 
  private:
+  static constexpr std::uint32_t kEventsPerJob = 8;
+
   void read_some();
   [[nodiscard]] bool read_one();  // false: nothing more for now
   bool breach(const std::string& why);
@@ -36,8 +42,8 @@ class Control {
   UniqueFd socket_;
   IoWatch watch_;
   Callbacks callbacks_;
-  std::uint32_t events_ = 0;
-  bool had_streams_ = false;
+  std::uint64_t events_ = 0;
+  std::uint64_t most_events_ = 2 * kEventsPerJob;  // a jail of one job
 };
 
 }  // namespace sandboxd::jails

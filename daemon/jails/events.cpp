@@ -32,6 +32,11 @@ std::vector<Event> EventLog::past(uid_t uid, bool all, std::uint64_t after) cons
   return found;
 }
 
+std::uint64_t EventLog::missed(std::uint64_t after) const {
+  const std::uint64_t first = events_.empty() ? last_ + 1 : events_.front().cursor;
+  return after + 1 < first ? first - after - 1 : 0;
+}
+
 void EventLog::wake() {
   if (wake_.active()) return;
   const Status armed = wake_.arm(loop_, 0, [this] { deliver(); });

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "daemon/jails/random_id.h"
 #include "daemon/jails/supervisor.h"
 #include "daemon/jails/watch.h"
 
@@ -17,12 +18,15 @@ class EventLog {
  public:
   static constexpr std::size_t kMost = 4096;
 
-  explicit EventLog(sd_event* loop) : loop_(loop) {}
+  explicit EventLog(sd_event* loop) : loop_(loop), epoch_(random_id("e-")) {}
 
   void add(Event event);  // sets cursor and time
   // Events with a cursor > `after` that are `uid`'s, or everyone's.
   Supervisor::Subscription subscribe(uid_t uid, bool all, std::uint64_t after,
                                      std::function<void(const Event&)> callback);
+  [[nodiscard]] const std::string& epoch() const { return epoch_; }
+  // How many events after `after` are forgotten, whoever they were for.
+  [[nodiscard]] std::uint64_t missed(std::uint64_t after) const;
   [[nodiscard]] std::vector<Event> past(uid_t uid, bool all, std::uint64_t after) const;
 
  private:
@@ -37,6 +41,7 @@ class EventLog {
   void deliver();
 
   sd_event* loop_;
+  std::string epoch_;
   std::deque<Event> events_;
   std::uint64_t last_ = 0;
   std::vector<std::weak_ptr<Subscriber>> subscribers_;

@@ -10,39 +10,21 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "daemon/jails/records.h"
 
 namespace sandboxd::jails {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kArgvKept = 32U << 10;  // of an ended jail too, so it is bounded
-constexpr std::size_t kArgvRecorded = 4U << 10;
+constexpr std::size_t kArgvKept = 32U << 10;        // of an ended jail too, so it is bounded
 constexpr std::uint64_t kWallBackstop = 2'000'000;  // jail-init keeps the deadline; this is for one that doesn't
 constexpr std::uint64_t kSettle = 2'000'000;        // how long a jail may outlive its job
 
-std::vector<std::string> cut_argv(const std::vector<std::string>& argv, std::size_t most) {
-  std::vector<std::string> cut;
-  std::size_t total = 0;
-  for (const std::string& argument : argv) {
-    if (total > most) break;
-    cut.push_back(argument.substr(0, most + 1 - std::min(most, total)));
-    total += argument.size() + 1;
-  }
-  return cut;
-}
-
-Json bytes_json(const std::string& bytes) {
-  if (is_utf8(bytes)) return bytes;
-  return Json{{"b64", base64_encode(bytes)}};
-}
-
 std::string intent_detail(const wire::JailPlan& plan, const std::string& name) {
-  Json argv = Json::array();
-  for (const std::string& argument : cut_argv(plan.job.argv, kArgvRecorded)) argv.push_back(bytes_json(argument));
   Json binds = Json::array();
   for (const wire::Bind& bind : plan.binds) {
-    binds.push_back({{"target", bytes_json(bind.target)},
+    binds.push_back({{"target", Json::parse(bytes_text(bind.target))},
                      {"access", bind.access == wire::Access::kRw ? "rw" : "ro"},
                      {"workspace", bind.workspace}});
   }
@@ -50,7 +32,8 @@ std::string intent_detail(const wire::JailPlan& plan, const std::string& name) {
                        {"profile_hash", hex(plan.profile_hash)},
                        {"name", name},
                        {"number", plan.number},
-                       {"argv", argv},
+                       {"argv", Json::parse(argv_text(plan.job.argv))},
+                       {"session", plan.session},
                        {"arguments", plan.job.argv.size()},
                        {"binds", binds},
                        {"network", plan.network == wire::NetworkMode::kHost ? "host" : "none"},
@@ -61,18 +44,6 @@ std::string intent_detail(const wire::JailPlan& plan, const std::string& name) {
 Failure failure_of(const wire::Failed& failed) {
   if (failed.denied) return Denied{failed.step, failed.detail};
   return SetupFailed{failed.step, failed.code, failed.detail};
-}
-
-std::string detail_of(const Failure& failure) {
-  Json detail = Json::object();
-  if (const auto* denied = std::get_if<Denied>(&failure))
-    detail = {{"rule", denied->rule}, {"allowed", denied->allowed}};
-  if (const auto* setup = std::get_if<SetupFailed>(&failure)) {
-    detail = {{"step", setup->step}, {"errno", setup->code}, {"detail", setup->detail}};
-  }
-  if (const auto* away = std::get_if<Unavailable>(&failure))
-    detail = {{"unavailable", away->what}, {"detail", away->detail}};
-  return detail.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 bool is_seqpacket(int fd) {
@@ -90,6 +61,11 @@ Jail::Jail(Services& services, JailRequest request)
       plan_(std::move(request.plan)),
       stdio_(request.stdio),
       stdin_data_(std::move(request.stdin_data)),
+      detached_(request.detach || plan_.session),
+      labels_(std::move(request.labels)),
+      session_ttl_(request.session_ttl),
+      log_(std::move(request.log)),
+      base_{plan_.job.env, plan_.job.workdir, plan_.limits},
       observer_(std::move(request.observer)),
       shown_argv_(cut_argv(plan_.job.argv, kArgvKept)),
       started_realtime_(realtime_usec()),
@@ -141,8 +117,9 @@ void Jail::adopt(const wire::Started& started, std::vector<UniqueFd> fds) {
   state_ = State::kRunning;
   emit("started", "{}");
   if (!kill_reason_.empty()) ladder_.kill();
+  arm_session();
   // With descriptors to hand over, the client hears of the start with them.
-  if (stdio_ != protocol::Stdio::kPass) tell_started({});
+  if (stdio_ != protocol::Stdio::kPass || plan_.session) tell_started({});
 }
 
 Status Jail::watch(std::vector<UniqueFd> fds) {
@@ -154,11 +131,16 @@ Status Jail::watch(std::vector<UniqueFd> fds) {
   UniqueFd control = take(wire::StartedFd::kControl);
   ladder_.start(
       services_.loop, take(wire::StartedFd::kCgroupKill),
-      [this](int signal) { return control_.send(wire::InitCommand::kSignal, signal); }, [this] { on_stuck(); },
-      services_.stuck_after);
+      [this](int signal) {
+        // A frozen process takes no signal but SIGKILL.
+        if (frozen_) write_freeze(false, {});
+        const auto command = plan_.session ? wire::InitCommand::kSignalAll : wire::InitCommand::kSignal;
+        return control_.send(command, signal, wire::kFirstJob);
+      },
+      [this] { on_stuck(); }, services_.stuck_after);
   if (!is_seqpacket(control.get())) return make_error("the control socket is not one");
   TRY(control_.start(services_.loop, std::move(control),
-                     {[this](std::vector<UniqueFd> streams) { on_streams(std::move(streams)); },
+                     {[this](std::uint32_t job, std::vector<UniqueFd> streams) { on_streams(job, std::move(streams)); },
                       [this](const wire::InitEventRecord& record) { on_event(record); },
                       [this](const std::string& why) { on_breach(why); }}));
   TRY(gone_watch_.start(services_.loop, pidfd_.get(), EPOLLIN, [this](std::uint32_t) { on_gone(); }));
@@ -175,25 +157,62 @@ void Jail::tell_started(std::vector<UniqueFd> pass_fds) {
   if (started) started(info(), std::move(pass_fds));
 }
 
-void Jail::on_streams(std::vector<UniqueFd> fds) {
-  if (stdio_ == protocol::Stdio::kPass) return tell_started(std::move(fds));
-  if (stdio_ != protocol::Stdio::kRelay) return on_breach("streams that nobody asked for");
-  const Status relayed = streams_.start(
-      services_.loop, std::move(fds), std::move(stdin_data_),
-      [this](int stream, std::string_view bytes) {
-        const auto output = observer_.output;
-        if (output) output(stream, bytes);
-      },
-      [this] { maybe_report(); });
-  if (!relayed.ok()) on_breach(relayed.error().message());
+void Jail::on_streams(std::uint32_t job, std::vector<UniqueFd> fds) {
+  if (job != wire::kFirstJob) {
+    const auto found = jobs_.find(job);
+    if (found == jobs_.end()) return on_breach("streams of a job that nobody asked for");
+    const auto keep = found->second;
+    return keep->on_streams(std::move(fds));
+  }
+  const bool asked = plan_.job.stdio == wire::StdioMode::kPipes || plan_.job.stdio == wire::StdioMode::kTerminal;
+  if (!asked || plan_.session || std::exchange(had_streams_, true)) return on_breach("streams that nobody asked for");
+  if (const Status taken = take_streams(std::move(fds)); !taken.ok()) on_breach(taken.error().message());
+}
+
+Status Jail::take_streams(std::vector<UniqueFd> fds) {
+  Streams::Options options;
+  const bool terminal = plan_.job.stdio == wire::StdioMode::kTerminal;
+  options.kind = terminal ? StreamKind::kTerminal : plan_.job.merge_stderr ? StreamKind::kMerged : StreamKind::kPipes;
+  if (fds.size() != descriptors_of(options.kind)) return make_error("not the streams that were asked for");
+  const bool pass = stdio_ == protocol::Stdio::kPass;
+  if (pass && !terminal && !log_) {
+    tell_started(std::move(fds));
+    return {};
+  }
+  std::vector<UniqueFd> theirs;
+  options.input = std::move(stdin_data_);
+  options.attachable = terminal || detached_;
+  options.log = log_;
+  if (pass && !terminal) {
+    options.keep_input = true;
+    theirs.push_back(std::move(fds[0]));
+  }
+  if (!pass && !detached_) {
+    options.output = [this](int stream, std::string_view bytes) {
+      const auto output = observer_.output;
+      if (output) output(stream, bytes);
+    };
+  }
+  TRY(streams_.start(services_.loop, std::move(fds), std::move(options), [this] { maybe_report(); }));
+  if (!pass) return {};
+  TRY_ASSIGN(std::vector<UniqueFd> made, streams_.attach(0, own_attachment_));
+  for (std::size_t i = theirs.empty() ? 0 : 1; i < made.size(); ++i) theirs.push_back(std::move(made[i]));
+  tell_started(std::move(theirs));
+  return {};
 }
 
 void Jail::on_event(const wire::InitEventRecord& record) {
+  if (record.job > wire::kFirstJob) {
+    const auto found = jobs_.find(record.job);
+    if (found == jobs_.end()) return on_breach("an event of a job that nobody asked for");
+    const auto keep = found->second;
+    return keep->on_event(record);
+  }
   switch (record.event) {
     case wire::InitEvent::kWallTime: timed_out_ = true; return;
     case wire::InitEvent::kJobExited:
     case wire::InitEvent::kJobFailed:
-      if (job_end_) return on_breach("a second end of the job");
+      if (job_end_ || plan_.session) return on_breach("an end of a job that there is not");
       job_end_ = record;
       decide();
       // jail-init ends with its job; one that does not is helped.
@@ -216,7 +235,7 @@ void Jail::on_breach(const std::string& why) {
 void Jail::fail_start(Failure failure, const std::string& outcome) {
   decided_ = true;
   state_ = State::kEnding;
-  const std::string detail = detail_of(failure);
+  const std::string detail = failure_detail(failure);
   const std::string kind = outcome == "deny" ? "denied" : "failed";
   failure_ = std::move(failure);
   wire::AuditRecord record{"jail.start", wire::AuditPhase::kResult, outcome, plan_.request, id(), client_.uid, detail};
@@ -241,6 +260,7 @@ void Jail::pause_output(bool paused) { streams_.pause(paused); }
 
 void Jail::forget_observer() {
   observer_ = {};
+  own_attachment_.reset();
   streams_.pause(false);  // what nobody hears holds nothing back
 }
 
@@ -255,6 +275,12 @@ protocol::JailInfo Jail::info() const {
   info.argv = shown_argv_;
   info.started = started_realtime_;
   if (reported_) info.report = report_;
+  info.session = plan_.session;
+  info.frozen = frozen_;
+  info.labels = labels_;
+  if (expires_ != 0) info.expires = expires_;
+  const bool first = !plan_.session && (state_ == State::kRunning || state_ == State::kStarting);
+  info.jobs = static_cast<std::uint32_t>(jobs_alive() + (first ? 1 : 0));
   return info;
 }
 

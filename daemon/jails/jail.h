@@ -5,11 +5,14 @@
 //       '--refused, launcher away: failure after its record--> ended'--can't be killed or removed--> stuck (keeps its number)
 //
 // The report goes out when its record is durable and the output has ended. Nothing here may block, and what jail-init says
-// is believed for the verdict only.
+// is believed for the verdict only. A session's jail has no first job: it runs until its time is over or it is killed.
+// Execs are jobs of their own (job.h); jail_jobs.cpp has them, and what else is done to a live jail.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,10 +21,13 @@
 #include "daemon/jails/audit_client.h"
 #include "daemon/jails/control.h"
 #include "daemon/jails/events.h"
+#include "daemon/jails/job.h"
+#include "daemon/jails/job_log.h"
 #include "daemon/jails/kill_ladder.h"
 #include "daemon/jails/launcher_client.h"
 #include "daemon/jails/streams.h"
 #include "daemon/jails/supervisor.h"
+#include "daemon/plan/make_exec.h"
 #include "daemon/wire/plan.h"
 
 namespace sandboxd::jails {
@@ -42,6 +48,10 @@ struct JailRequest {
   wire::JailPlan plan{};
   protocol::Stdio stdio = protocol::Stdio::kRelay;
   std::string stdin_data{};
+  bool detach = false;
+  protocol::Labels labels{};
+  std::uint64_t session_ttl = 0;  // microseconds; of a session
+  std::shared_ptr<JobLog> log{};
   RunObserver observer{};
 };
 
@@ -56,6 +66,25 @@ class Jail : public std::enable_shared_from_this<Jail> {
   void kill(int signal, std::uint64_t grace_usec, const std::string& why);
   void kill_now(const std::string& why) { kill(9, 0, why); }
   void pause_output(bool paused);
+
+  // jail_jobs.cpp. The number, or why not; `request.plan.job` and what depends on the jail is filled in here.
+  std::variant<std::uint32_t, Failure> exec(JobRequest request);
+  [[nodiscard]] std::shared_ptr<Job> job(std::uint32_t number) const;
+  [[nodiscard]] std::vector<protocol::JobInfo> jobs() const;
+  [[nodiscard]] std::size_t jobs_alive() const;
+  [[nodiscard]] const plan::JobBase& job_base() const { return base_; }
+  [[nodiscard]] std::uint32_t next_job() const { return last_job_ + 1; }
+  std::variant<std::vector<UniqueFd>, Failure> attach_first(std::uint64_t replay, std::shared_ptr<void>& token);
+  std::optional<Failure> detach_first();
+  Status resize_first(protocol::WindowSize size) { return streams_.resize(size); }
+  std::optional<Failure> signal(std::optional<std::uint32_t> job, int signal);
+  void freeze(bool frozen, std::function<void(std::optional<Failure>)> done);
+  std::variant<std::uint64_t, Failure> extend(std::uint64_t ttl);
+  void client_gone(std::uint64_t connection);  // ends what was attached to it
+  [[nodiscard]] protocol::JobInfo first_job() const;
+  [[nodiscard]] bool session() const { return plan_.session; }
+  [[nodiscard]] const std::shared_ptr<JobLog>& log() const { return log_; }
+
   void wait(WaitDone done);                    // at once when it has ended
   void when_over(std::function<void()> done);  // the number is free; at once when it is
   void forget_observer();
@@ -80,10 +109,21 @@ class Jail : public std::enable_shared_from_this<Jail> {
   Status watch(std::vector<UniqueFd> fds);
   void fail_start(Failure failure, const std::string& outcome);
   void tell_started(std::vector<UniqueFd> pass_fds);
-  void on_streams(std::vector<UniqueFd> fds);
+  void on_streams(std::uint32_t job, std::vector<UniqueFd> fds);
+  Status take_streams(std::vector<UniqueFd> fds);
   void on_event(const wire::InitEventRecord& record);
   void on_breach(const std::string& why);
   void emit(const std::string& kind, const std::string& detail);
+
+  // jail_jobs.cpp
+  Status send_command(wire::InitCommand command, std::int32_t value, std::uint32_t job, std::span<const int> fds);
+  void start_waiting_jobs();
+  void trim_jobs();
+  void end_jobs();
+  void arm_session();
+  void write_freeze(bool frozen, const std::function<void(std::optional<Failure>)>& done);
+  void check_frozen();
+  void answer_freeze(const std::optional<Failure>& answer);
 
   // jail_end.cpp: the end
   void on_gone();
@@ -105,6 +145,11 @@ class Jail : public std::enable_shared_from_this<Jail> {
   wire::JailPlan plan_;
   protocol::Stdio stdio_;
   std::string stdin_data_;
+  bool detached_ = false;
+  protocol::Labels labels_;
+  std::uint64_t session_ttl_ = 0, expires_ = 0;
+  std::shared_ptr<JobLog> log_;
+  plan::JobBase base_;
   RunObserver observer_;
   std::vector<std::string> shown_argv_;
   std::vector<protocol::Fact> facts_;
@@ -114,11 +159,21 @@ class Jail : public std::enable_shared_from_this<Jail> {
   State state_ = State::kStarting;
   Control control_;
   Streams streams_;
+  std::shared_ptr<void> own_attachment_;
+  bool had_streams_ = false;
   KillLadder ladder_;
   UniqueFd pidfd_, cgroup_freeze_, cgroup_events_, cpu_stat_;
   IoWatch gone_watch_;
   Timer wall_;
   Timer settle_;
+  Timer session_;
+  bool frozen_ = false;
+  IoWatch freeze_watch_;
+  Timer freeze_late_;
+  std::vector<std::function<void(std::optional<Failure>)>> freeze_waiting_;
+  std::map<std::uint32_t, std::shared_ptr<Job>> jobs_;  // execs
+  std::deque<std::weak_ptr<Job>> unprepared_;
+  std::uint32_t last_job_ = wire::kFirstJob;
 
   std::optional<wire::InitEventRecord> job_end_;  // kJobExited or kJobFailed
   std::string kill_reason_;                       // who asked for the end

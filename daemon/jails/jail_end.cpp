@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "daemon/jails/jail.h"
+#include "daemon/jails/records.h"
 
 namespace sandboxd::jails {
 namespace {
@@ -23,23 +24,6 @@ using protocol::Verdict;
 
 constexpr std::uint64_t kLongestRemoval = 500'000;
 constexpr std::uint64_t kStuckRemoval = 10'000'000;
-
-constexpr std::string_view name_of(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kExited: return "exited";
-    case Verdict::kSignalled: return "signalled";
-    case Verdict::kOom: return "oom";
-    case Verdict::kTimeoutWall: return "timeout_wall";
-    case Verdict::kTimeoutCpu: return "timeout_cpu";
-    case Verdict::kTimeoutIdle: return "timeout_idle";
-    case Verdict::kOutputLimit: return "output_limit";
-    case Verdict::kSeccomp: return "seccomp";
-    case Verdict::kKilled: return "killed";
-    case Verdict::kSetupFailed: return "setup_failed";
-    case Verdict::kStuck: return "stuck";
-  }
-  return "";
-}
 
 std::uint64_t value_in(std::string_view text, std::string_view key) {
   std::size_t at = 0;
@@ -54,32 +38,20 @@ std::uint64_t value_in(std::string_view text, std::string_view key) {
   return 0;
 }
 
-std::string report_detail(const JobReport& report) {
-  Json detail = {{"verdict", name_of(report.verdict)},
-                 {"profile", report.profile},
-                 {"profile_hash", report.profile_hash},
-                 {"usage",
-                  {{"wall", report.usage.wall},
-                   {"cpu_user", report.usage.cpu_user},
-                   {"cpu_system", report.usage.cpu_system},
-                   {"memory_peak", report.usage.memory_peak}}}};
-  if (report.exit_code) detail["exit_code"] = *report.exit_code;
-  if (report.signal) detail["signal"] = *report.signal;
-  if (!report.detail.empty()) detail["detail"] = report.detail;
-  return detail.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 }  // namespace
 
 void Jail::on_gone() {
   gone_watch_.stop();
   wall_.stop();
   settle_.stop();
+  session_.stop();
   ladder_.stop();
   control_.drain();  // jail-init's last words came before its end
   gone_ = true;
   decide();
-  streams_.jail_is_gone();
+  end_jobs();
+  answer_freeze(Unavailable{"jail", "it ended"});
+  streams_.writers_are_gone();
   if (!told_started_ && state_ != State::kStarting) tell_started({});
   maybe_report();
 }
@@ -91,6 +63,7 @@ void Jail::on_stuck() {
   state_ = State::kStuck;
   emit("stuck", "{}");
   streams_.stop();
+  end_jobs();
   maybe_report();
 }
 
@@ -108,18 +81,7 @@ void Jail::decide_verdict(JobReport& report) const {
     report.detail = escaped(fmt::format("{}: {}: {}", job_end_->step, job_end_->text, errno_name(job_end_->code)));
     return;
   }
-  const int status = job_end_->value;
-  if (WIFEXITED(status)) {
-    report.exit_code = WEXITSTATUS(status);
-    report.verdict = timed_out_ ? Verdict::kTimeoutWall : Verdict::kExited;
-    return;
-  }
-  report.signal = WTERMSIG(status);
-  report.verdict = timed_out_                   ? Verdict::kTimeoutWall
-                   : WTERMSIG(status) == SIGSYS ? Verdict::kSeccomp
-                   : !kill_reason_.empty()      ? Verdict::kKilled
-                                                : Verdict::kSignalled;
-  if (report.verdict == Verdict::kKilled) report.detail = kill_reason_;
+  judge(job_end_->value, {timed_out_, kill_reason_}, report);
 }
 
 void Jail::read_usage(JobReport& report) const {
@@ -143,6 +105,7 @@ void Jail::decide() {
   if (state_ != State::kStuck) state_ = State::kEnding;
   JobReport report;
   report.jail = id();
+  report.job = plan_.session ? 0 : wire::kFirstJob;
   report.profile = plan_.profile;
   report.profile_hash = hex(plan_.profile_hash);
   decide_verdict(report);
@@ -150,7 +113,7 @@ void Jail::decide() {
   if (job_end_ && job_end_->event == wire::InitEvent::kJobFailed) {
     failure_ = SetupFailed{escaped(job_end_->step), job_end_->code, escaped(job_end_->text)};
   }
-  const std::string detail = report_detail(report);
+  const std::string detail = report_text(report);
   const bool ok = report.verdict == Verdict::kExited;
   report_ = std::move(report);
   emit("exited", detail);

@@ -22,6 +22,7 @@ struct Deps {
   std::map<uid_t, std::string> user_names{};  // what the synthetic passwd calls a client
   std::uint32_t slice_first = kPoolFirst;
   std::uint32_t numbers = kNumbersPerSlice;  // jails' numbers are 1 .. numbers - 1
+  std::string log_directory{};               // ours alone; empty: no job can be started with log
   std::string features = "{}";               // what was found on this host before we locked ourselves in: a JSON object
   std::uint64_t stuck_after = 10'000'000;    // microseconds
   std::function<void(const wire::Config&)>

@@ -1,5 +1,3 @@
-#include "daemon/jails/supervisor.h"
-
 #include <map>
 #include <set>
 #include <utility>
@@ -9,14 +7,9 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "daemon/jails/denials.h"
-#include "daemon/jails/jail.h"
-#include "daemon/jails/make_supervisor.h"
+#include "daemon/jails/jail_supervisor.h"
 #include "daemon/jails/random_id.h"
-#include "daemon/jails/sweeper.h"
-#include "daemon/jails/table.h"
 #include "daemon/plan/explain.h"
-#include "daemon/plan/make_plan.h"
 
 namespace sandboxd::jails {
 namespace {
@@ -28,57 +21,11 @@ using protocol::JobSpec;
 
 constexpr std::uint64_t kTrimEvery = 60'000'000;
 constexpr std::uint64_t kMostGrace = 3'600'000'000;
+constexpr std::uint64_t kSessionTtl = 3'600'000'000;
 
 NotFound no_jail(const std::string& name) { return NotFound{"jail", name}; }
 
-class JailSupervisor final : public Supervisor {
- public:
-  JailSupervisor(sd_event* loop, Deps deps);
-
-  std::variant<std::string, Failure> run(const Client& client, const JobSpec& spec, RunObserver observer) override;
-  std::variant<std::string, Failure> explain(const Client& client, const JobSpec& spec) override;
-  std::variant<std::vector<JailInfo>, Failure> list(const Client& client) override;
-  void inspect(const Client& client, const std::string& jail,
-               std::function<void(std::variant<JailInfo, Failure>)> done) override;
-  void wait(const Client& client, const std::string& jail,
-            std::function<void(std::variant<JobReport, Failure>)> done) override;
-  std::optional<Failure> kill(const Client& client, const std::string& jail, int signal, std::uint64_t grace) override;
-  void remove(const Client& client, const std::string& jail, bool force,
-              std::function<void(std::optional<Failure>)> done) override;
-  Subscription subscribe(const Client& client, std::uint64_t after, std::function<void(const Event&)> event) override;
-  std::vector<Event> past_events(const Client& client, std::uint64_t after) override {
-    return events_.past(client.uid, client.admin, after);
-  }
-  void pause_output(const std::string& jail, bool paused) override;
-  void end(std::function<void()> done) override;
-  void disconnected(const Client& client) override;
-  std::string host_info() override;
-  std::string host_features() override { return deps_.features; }
-  std::string profiles(const std::optional<std::string>& name) override;
-
- private:
-  std::optional<Failure> check_client(const Client& client, const JobSpec& spec) const;
-  std::variant<const wire::Profile*, Failure> profile_of(const JobSpec& spec) const;
-  plan::Context context_of(const Client& client, std::uint32_t number) const;
-  std::string deny(const Client& client, const plan::Context& context, const plan::Denied& denied,
-                   RunObserver observer);
-  void trim();
-  void check_ready();
-
-  Deps deps_;
-  Numbers numbers_;
-  EventLog events_;
-  AuditClient audit_;
-  LauncherClient launcher_;
-  Sweeper sweeper_;
-  Denials denials_;
-  Services services_;
-  Table table_;
-  std::shared_ptr<const wire::ProfileSet> profiles_;
-  Timer trim_;
-  bool ending_ = false;
-  sd_event* loop_;
-};
+}  // namespace
 
 JailSupervisor::JailSupervisor(sd_event* loop, Deps deps)
     : deps_(std::move(deps)),
@@ -161,12 +108,18 @@ std::string JailSupervisor::deny(const Client& client, const plan::Context& cont
 
 std::variant<std::string, Failure> JailSupervisor::run(const Client& client, const JobSpec& spec,
                                                        RunObserver observer) {
+  return start(client, spec, /*session=*/false, std::move(observer));
+}
+
+std::variant<std::string, Failure> JailSupervisor::start(const Client& client, const JobSpec& spec, bool session,
+                                                         RunObserver observer) {
   if (auto refused = check_client(client, spec)) return std::move(*refused);
   auto profile = profile_of(spec);
   if (auto* failure = std::get_if<Failure>(&profile)) return std::move(*failure);
   const std::uint32_t number = numbers_.take();
   if (number == 0) return LimitReached{"jails", numbers_.size() - 1, "this daemon's id pool"};
-  const plan::Context context = context_of(client, number);
+  plan::Context context = context_of(client, number);
+  context.session = session;
   auto outcome = plan::make_plan(spec, *std::get<const wire::Profile*>(profile), context);
   if (!std::holds_alternative<wire::JailPlan>(outcome)) {
     numbers_.free(number);
@@ -177,8 +130,24 @@ std::variant<std::string, Failure> JailSupervisor::run(const Client& client, con
     if (!denials_.take(client.uid)) return Denied{denied.rule, denied.allowed};
     return deny(client, context, denied, std::move(observer));
   }
-  JailRequest request{client,     spec.name.value_or(""),       std::get<wire::JailPlan>(std::move(outcome)),
-                      spec.stdio, spec.stdin_data.value_or(""), std::move(observer)};
+  JailRequest request;
+  if (spec.log) {
+    auto log = new_log(context.jail, wire::kFirstJob);
+    if (!log.ok()) {
+      numbers_.free(number);
+      return Unavailable{"log", log.error().message()};
+    }
+    request.log = std::move(log).value();
+  }
+  request.client = client;
+  request.name = spec.name.value_or("");
+  request.plan = std::get<wire::JailPlan>(std::move(outcome));
+  request.stdio = spec.stdio;
+  request.stdin_data = spec.stdin_data.value_or("");
+  request.detach = spec.detach;
+  request.labels = spec.labels;
+  request.session_ttl = session ? spec.session_ttl.value_or(kSessionTtl) : 0;
+  request.observer = std::move(observer);
   auto jail = std::make_shared<Jail>(services_, std::move(request));
   table_.add(jail);
   jail->when_over([this] { table_.trim(monotonic_usec()); });
@@ -285,10 +254,7 @@ void JailSupervisor::end(std::function<void()> done) {
 }
 
 void JailSupervisor::disconnected(const Client& client) {
-  for (const auto& jail : table_.of_connection(client.connection)) {
-    jail->forget_observer();
-    jail->kill_now("its client went away");
-  }
+  for (const auto& jail : table_.visible(Client{.admin = true})) jail->client_gone(client.connection);
 }
 
 std::string JailSupervisor::host_info() {
@@ -321,8 +287,6 @@ std::string JailSupervisor::profiles(const std::optional<std::string>& name) {
   }
   return list + "]";
 }
-
-}  // namespace
 
 std::unique_ptr<Supervisor> make_supervisor(sd_event* loop, Deps deps) {
   return std::make_unique<JailSupervisor>(loop, std::move(deps));

@@ -102,7 +102,7 @@ class Supervisor {
                                                     UniqueFd program = UniqueFd()) = 0;
   // The streams of a job. Ends with the token, which detaches; started and report (or failure, at once) are told.
   virtual std::shared_ptr<void> attach(const Client& client, const std::string& jail, std::uint32_t job,
-                                       std::optional<std::uint64_t> replay, bool eof, JobObserver observer) = 0;
+                                       std::optional<std::uint64_t> replay, JobObserver observer) = 0;
   virtual std::optional<Failure> detach(const Client& client, const std::string& jail, std::uint32_t job) = 0;
   virtual std::optional<Failure> resize(const Client& client, const std::string& jail, std::uint32_t job,
                                         protocol::WindowSize size) = 0;
@@ -119,14 +119,19 @@ class Supervisor {
   // The new end, CLOCK_REALTIME, microseconds.
   virtual std::variant<std::uint64_t, Failure> extend(const Client& client, const std::string& jail,
                                                       std::uint64_t ttl) = 0;
-  // What a job wrote so far; with `follow` until its end. `done` is the last, and may come before this returns. Ends with the
-  // token. pause: as for output.
+  // What a job wrote so far; with `follow` until its end. `done` is the last; nothing is said before this has returned, nor after
+  // the flow was dropped.
   struct LogObserver {
     std::function<void(const LogPiece&)> piece{};
     std::function<void(std::optional<Failure>)> done{};
   };
-  virtual std::shared_ptr<void> logs(const Client& client, const std::string& jail, std::uint32_t job, bool follow,
-                                     LogObserver observer) = 0;
+  class LogFlow {
+   public:
+    virtual ~LogFlow() = default;
+    virtual void pause(bool paused) = 0;
+  };
+  virtual std::shared_ptr<LogFlow> logs(const Client& client, const std::string& jail, std::uint32_t job, bool follow,
+                                        LogObserver observer) = 0;
 
   // What run() would do, nothing started: the plan as a JSON text with the profile's rules applied.
   virtual std::variant<std::string, Failure> explain(const Client& client, const protocol::JobSpec& spec) = 0;
@@ -160,7 +165,8 @@ class Supervisor {
   // Back-pressure of a run with Stdio::kRelay: while paused no output is read, so that the job waits in write(2). A chunk that
   // was being handed over still comes; none is larger than 64 KiB.
   virtual void pause_output(const std::string& /*jail*/, bool /*paused*/) {}
-  virtual void pause_job_output(const std::string& /*jail*/, std::uint32_t /*job*/, bool /*paused*/) {}
+  virtual void pause_job_output(const Client& /*client*/, const std::string& /*jail*/, std::uint32_t /*job*/,
+                                bool /*paused*/) {}
 
   // The daemon is ending: nothing starts any more, every jail is killed. Calls back when all are gone, their reports given.
   virtual void end(std::function<void()> done) { done(); }

@@ -114,6 +114,20 @@ Status make_audit_directory(int state, uid_t owner) {
   return {};
 }
 
+// sandboxd's own, emptied by it at its start: jobs' logs do not outlive the daemon that knows whose they are.
+Status make_log_directory(int state, uid_t owner) {
+  if (::mkdirat(state, "logs", 0700) < 0 && errno != EEXIST) return sys_error("mkdir 'logs'");
+  TRY_ASSIGN(const UniqueFd directory, open_directory(state, "logs"));
+  struct stat info {};
+  if (::fstat(directory.get(), &info) < 0) return sys_error("fstat 'logs'");
+  if (info.st_uid == owner) return {};
+  if (info.st_uid != 0 && !is_pool_id(info.st_uid))
+    return sys_error_code(EPERM, "the directory 'logs' belongs to uid {}", info.st_uid);
+  if (::fchown(directory.get(), owner, owner) < 0 || ::fchmod(directory.get(), 0700) < 0)
+    return sys_error("chown 'logs'");
+  return {};
+}
+
 }  // namespace
 
 Places::~Places() {
@@ -126,6 +140,7 @@ Result<Places> Places::make(const std::string& runtime_dir, const std::string& s
   TRY_ASSIGN(places.runtime_lock_, make_root_directory(runtime_dir));
   TRY_ASSIGN(places.state_lock_, make_root_directory(state_dir));
   TRY(make_audit_directory(places.state_lock_.get(), own_id(slice_first, OwnId::kAudit)));
+  TRY(make_log_directory(places.state_lock_.get(), own_id(slice_first, OwnId::kSandboxd)));
   for (const SocketRow& row : kSockets) {
     const uid_t owner = row.owner == Owner::kRoot ? 0 : own_id(slice_first, OwnId::kSandboxd);
     TRY_ASSIGN(UniqueFd fd, listen_unix(places.path_of(row.name), row.type, row.mode, owner, kBacklog));

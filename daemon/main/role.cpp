@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "daemon/api/server.h"
 #include "daemon/confine/confine.h"
+#include "daemon/jails/job_log.h"
 #include "daemon/jails/make_supervisor.h"
 #include "daemon/jails/user_names.h"
 #include "daemon/jails/watch.h"
@@ -88,6 +89,8 @@ Status Role::prepare() {
   TRY_ASSIGN(const std::string passwd, read_file(AT_FDCWD, "/etc/passwd", 16U << 20));
   deps.user_names = jails::parse_passwd(passwd);
   deps.features = probe_features();
+  deps.log_directory = variable("SANDBOXD_STATE_DIR") + "/logs";
+  TRY(jails::empty_log_directory(deps.log_directory));
   deps.ready = [this](const wire::Config& config) {
     const Status served = serve(config);
     if (served.ok()) return;
@@ -102,7 +105,7 @@ Status Role::prepare() {
   sd_event_set_watchdog(loop, 1);
   TRY(add_signal(SIGTERM));
   TRY(add_signal(SIGINT));
-  TRY(confine_self(Program::kSandboxd, {}));
+  TRY(confine_self(Program::kSandboxd, {.readable = {}, .writable = {deps.log_directory}}));
   supervisor_ = jails::make_supervisor(loop_.get(), std::move(deps));
   return {};
 }

@@ -46,7 +46,13 @@ Outcome refusal_of(wire::Breach breach) {
 }
 
 // What a plan can't show any more.
-std::optional<InvalidArgument> check_spec(const JobSpec& spec) {
+std::optional<InvalidArgument> check_spec(const JobSpec& spec, const Context& context) {
+  if (context.session && (spec.stdin_data || spec.tty || spec.detach || spec.log || spec.merge_stderr ||
+                          spec.stdio == protocol::Stdio::kInherit)) {
+    return InvalidArgument{"/parameters/spec", "streams", "none: a session starts without a job"};
+  }
+  if (!context.session && spec.session_ttl)
+    return InvalidArgument{"/parameters/spec/session_ttl", "present", "nothing, unless a session is created"};
   if (spec.wall_time && *spec.wall_time == 0) return InvalidArgument{"/parameters/spec/wall_time", "0", "more than 0"};
   if (spec.stdin_data && spec.stdio != protocol::Stdio::kRelay) {
     return InvalidArgument{"/parameters/spec/stdin_data", "present", "nothing, unless stdio is relay"};
@@ -54,6 +60,9 @@ std::optional<InvalidArgument> check_spec(const JobSpec& spec) {
   if ((spec.root == protocol::Root::kDirectory) != spec.root_fd.has_value()) {
     return InvalidArgument{"/parameters/spec/root_fd", spec.root_fd ? "present" : "missing",
                            "the descriptor's index if, and only if, root is directory"};
+  }
+  if (spec.tty && (spec.stdio == protocol::Stdio::kNull || spec.stdio == protocol::Stdio::kInherit)) {
+    return InvalidArgument{"/parameters/spec/tty", "present", "nothing, unless stdio is relay or pass"};
   }
   for (const protocol::Tmpfs& tmpfs : spec.tmpfs) {
     if (tmpfs.size && *tmpfs.size == 0) return InvalidArgument{"/parameters/spec/tmpfs", "size 0", "more than 0"};
@@ -145,12 +154,19 @@ void put_job(const JobSpec& spec, wire::JailPlan& plan) {
   plan.job.workdir = spec.workdir ? *spec.workdir : spec.workspace ? spec.workspace->target : "/";
   switch (spec.stdio) {
     case protocol::Stdio::kRelay:
-    case protocol::Stdio::kPass: plan.job.stdio = wire::StdioMode::kPipes; break;
+    case protocol::Stdio::kPass:
+      plan.job.stdio = spec.tty ? wire::StdioMode::kTerminal : wire::StdioMode::kPipes;
+      break;
     case protocol::Stdio::kInherit:
       plan.job.stdio = wire::StdioMode::kInherit;
       plan.job.stdio_fds = spec.stdio_fds;
       break;
     case protocol::Stdio::kNull: plan.job.stdio = wire::StdioMode::kNull; break;
+  }
+  plan.job.merge_stderr = spec.merge_stderr && plan.job.stdio == wire::StdioMode::kPipes;
+  if (plan.job.stdio == wire::StdioMode::kTerminal) {
+    plan.job.rows = spec.tty->rows;
+    plan.job.columns = spec.tty->columns;
   }
 }
 
@@ -166,7 +182,7 @@ wire::RootKind root_of(protocol::Root root) {
 }  // namespace
 
 Outcome make_plan(const JobSpec& spec, const wire::Profile& profile, const Context& context) {
-  if (auto wrong = check_spec(spec)) return std::move(*wrong);
+  if (auto wrong = check_spec(spec, context)) return std::move(*wrong);
   wire::JailPlan plan;
   plan.number = context.number;
   plan.jail = context.jail;
@@ -189,6 +205,8 @@ Outcome make_plan(const JobSpec& spec, const wire::Profile& profile, const Conte
   plan.hostname = spec.hostname.value_or(std::string(kDefaultHostname));
   put_env(spec, profile, plan);
   put_job(spec, plan);
+  plan.session = context.session;
+  if (plan.session) plan.job.stdio = wire::StdioMode::kNull;
   if (auto breach = wire::find_breach(plan, profile)) return refusal_of(std::move(*breach));
   return plan;
 }

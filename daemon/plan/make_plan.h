@@ -21,6 +21,7 @@ struct Context {
   std::uint32_t number = 0;
   std::string jail{};
   std::string request{};
+  bool session = false;  // a jail without a first job
 };
 
 struct Denied {

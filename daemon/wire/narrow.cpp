@@ -483,6 +483,19 @@ std::optional<Breach> find_breach(const JailPlan& plan, const Profile& profile) 
   return {};
 }
 
+std::optional<Breach> find_job_breach(const JobPlan& job) {
+  JailPlan plan;
+  plan.job = job;
+  const Profile none;
+  for (const Rule& rule : kRules) {
+    const bool of_job = rule.name == "argv" || rule.name == "env" || rule.name == "workdir" || rule.name == "stdio";
+    if (!of_job) continue;
+    if (auto found = rule.check(plan, none))
+      return Breach{std::string(rule.name), std::move(found->value), std::move(found->allowed), true};
+  }
+  return {};
+}
+
 std::optional<Failed> check_narrows(const JailPlan& plan, const Profile& profile) {
   const auto breach = find_breach(plan, profile);
   if (!breach) return {};

@@ -33,6 +33,8 @@ struct Breach {
 };
 
 [[nodiscard]] std::optional<Breach> find_breach(const JailPlan& plan, const Profile& profile);
+// The rules for a job alone, as an exec brings one: argv, env, workdir, stdio.
+[[nodiscard]] std::optional<Breach> find_job_breach(const JobPlan& job);
 // The same as the launcher's answer: step "narrow", denied.
 [[nodiscard]] std::optional<Failed> check_narrows(const JailPlan& plan, const Profile& profile);
 

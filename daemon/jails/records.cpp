@@ -1,0 +1,89 @@
+#include "daemon/jails/records.h"
+
+#include <algorithm>
+#include <csignal>
+
+#include <sys/wait.h>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "protocol/codec.h"
+
+namespace sandboxd::jails {
+namespace {
+
+using Json = nlohmann::json;
+using protocol::Verdict;
+
+std::string text_of(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+Json bytes_json(const std::string& bytes) {
+  if (is_utf8(bytes)) return bytes;
+  return Json{{"b64", base64_encode(bytes)}};
+}
+
+}  // namespace
+
+std::vector<std::string> cut_argv(const std::vector<std::string>& argv, std::size_t most) {
+  std::vector<std::string> cut;
+  std::size_t total = 0;
+  for (const std::string& argument : argv) {
+    if (total > most) break;
+    cut.push_back(argument.substr(0, most + 1 - std::min(most, total)));
+    total += argument.size() + 1;
+  }
+  return cut;
+}
+
+std::string bytes_text(const std::string& bytes) { return text_of(bytes_json(bytes)); }
+
+std::string argv_text(const std::vector<std::string>& argv) {
+  Json list = Json::array();
+  for (const std::string& argument : cut_argv(argv, kArgvRecorded)) list.push_back(bytes_json(argument));
+  return text_of(list);
+}
+
+std::string report_text(const protocol::JobReport& report) {
+  Json detail = {{"verdict", protocol::name_of(report.verdict)},
+                 {"profile", report.profile},
+                 {"profile_hash", report.profile_hash},
+                 {"usage",
+                  {{"wall", report.usage.wall},
+                   {"cpu_user", report.usage.cpu_user},
+                   {"cpu_system", report.usage.cpu_system},
+                   {"memory_peak", report.usage.memory_peak}}}};
+  if (report.job > 1) detail["job"] = report.job;
+  if (report.survivors != 0) detail["survivors"] = report.survivors;
+  if (report.exit_code) detail["exit_code"] = *report.exit_code;
+  if (report.signal) detail["signal"] = *report.signal;
+  if (!report.detail.empty()) detail["detail"] = report.detail;
+  return text_of(detail);
+}
+
+std::string failure_detail(const Failure& failure) {
+  Json detail = Json::object();
+  if (const auto* denied = std::get_if<Denied>(&failure))
+    detail = {{"rule", denied->rule}, {"allowed", denied->allowed}};
+  if (const auto* setup = std::get_if<SetupFailed>(&failure)) {
+    detail = {{"step", setup->step}, {"errno", setup->code}, {"detail", setup->detail}};
+  }
+  if (const auto* away = std::get_if<Unavailable>(&failure))
+    detail = {{"unavailable", away->what}, {"detail", away->detail}};
+  return text_of(detail);
+}
+
+void judge(int status, const EndedBy& by, protocol::JobReport& report) {
+  if (WIFEXITED(status)) {
+    report.exit_code = WEXITSTATUS(status);
+    report.verdict = by.timed_out ? Verdict::kTimeoutWall : Verdict::kExited;
+    return;
+  }
+  report.signal = WTERMSIG(status);
+  report.verdict = by.timed_out                 ? Verdict::kTimeoutWall
+                   : WTERMSIG(status) == SIGSYS ? Verdict::kSeccomp
+                   : !by.kill_reason.empty()    ? Verdict::kKilled
+                                                : Verdict::kSignalled;
+  if (report.verdict == Verdict::kKilled) report.detail = by.kill_reason;
+}
+
+}  // namespace sandboxd::jails

@@ -1,0 +1,30 @@
+// What our records and events say of jobs: JSON texts, bounded, valid whatever the bytes are.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "daemon/jails/supervisor.h"
+
+namespace sandboxd::jails {
+
+inline constexpr std::size_t kArgvRecorded = 4U << 10;
+
+// The beginning of an argv: about `most` bytes of it.
+[[nodiscard]] std::vector<std::string> cut_argv(const std::vector<std::string>& argv, std::size_t most);
+// `bytes` as a JSON text: a string, or {"b64": ...}.
+[[nodiscard]] std::string bytes_text(const std::string& bytes);
+// A JSON array of the beginning of an argv.
+[[nodiscard]] std::string argv_text(const std::vector<std::string>& argv);
+[[nodiscard]] std::string report_text(const protocol::JobReport& report);
+[[nodiscard]] std::string failure_detail(const Failure& failure);
+
+// A job's end by its wait status (wait(2)): what of it was ours is said by the flags.
+struct EndedBy {
+  bool timed_out = false;
+  std::string kill_reason{};
+};
+void judge(int status, const EndedBy& by, protocol::JobReport& report);
+
+}  // namespace sandboxd::jails
