@@ -208,6 +208,8 @@ void Jail::on_event(const wire::InitEventRecord& record) {
     const auto keep = found->second;
     return keep->on_event(record);
   }
+  // The jail's own deadline is all that there is to say of no job.
+  if (record.job == 0 && record.event != wire::InitEvent::kWallTime) return on_breach("an event of no job");
   switch (record.event) {
     case wire::InitEvent::kWallTime: timed_out_ = true; return;
     case wire::InitEvent::kJobExited:

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
-#include "protocol/codec.h"
+#include "protocol/names.h"
 
 namespace sandboxd::jails {
 namespace {
@@ -44,7 +44,7 @@ std::string argv_text(const std::vector<std::string>& argv) {
 }
 
 std::string report_text(const protocol::JobReport& report) {
-  Json detail = {{"verdict", protocol::name_of(report.verdict)},
+  Json detail = {{"verdict", protocol::name_in(protocol::kVerdictNames, report.verdict)},
                  {"profile", report.profile},
                  {"profile_hash", report.profile_hash},
                  {"usage",

@@ -139,4 +139,92 @@ std::string FakeSupervisor::profiles(const std::optional<std::string>& name) {
   return !name || *name == "default" ? R"([{"name":"default"}])" : "[]";
 }
 
+void FakeSupervisor::create(const Client& client, const protocol::JobSpec& spec,
+                            std::function<void(OrFailure<protocol::JailInfo>)> done) {
+  if (fails) return done(*fails);
+  const auto id = run(client, spec, {});
+  jails.at(std::get<0>(id)).info.session = true;
+  done(jails.at(std::get<0>(id)).info);
+}
+
+auto FakeSupervisor::exec(const Client& client, const std::string& jail, const protocol::ExecSpec& spec,
+                          jails::JobObserver observer, UniqueFd) -> OrFailure<std::uint32_t> {
+  if (fails) return *fails;
+  if (find(client, jail) == nullptr) return Failure(NotFound{"jail", jail});
+  execs[jail] = {spec, std::move(observer)};
+  return 2U;
+}
+
+std::shared_ptr<void> FakeSupervisor::attach(const Client& client, const std::string& jail, std::uint32_t job,
+                                             std::optional<std::uint64_t> replay, jails::JobObserver observer) {
+  asked.push_back(fmt::format("attach {} {} {}", jail, job, replay.value_or(0)));
+  if (find(client, jail) == nullptr) {
+    observer.failure(NotFound{"jail", jail});
+    return {};
+  }
+  execs[jail].observer = std::move(observer);
+  ++subscriptions;
+  return {static_cast<void*>(this), [this](void*) { --subscriptions; }};
+}
+
+std::optional<Failure> FakeSupervisor::detach(const Client&, const std::string& jail, std::uint32_t job) {
+  asked.push_back(fmt::format("detach {} {}", jail, job));
+  return fails;
+}
+
+std::optional<Failure> FakeSupervisor::resize(const Client&, const std::string& jail, std::uint32_t job,
+                                              protocol::WindowSize size) {
+  asked.push_back(fmt::format("resize {} {} {}x{}", jail, job, size.rows, size.columns));
+  return fails;
+}
+
+std::optional<Failure> FakeSupervisor::signal(const Client&, const std::string& jail, std::optional<std::uint32_t> job,
+                                              int signal) {
+  asked.push_back(fmt::format("signal {} {} {}", jail, job.value_or(0), signal));
+  return fails;
+}
+
+auto FakeSupervisor::jobs(const Client& client, const std::string& jail) -> OrFailure<std::vector<protocol::JobInfo>> {
+  if (find(client, jail) == nullptr) return Failure(NotFound{"jail", jail});
+  protocol::JobInfo info;
+  info.jail = jail;
+  info.job = 2;
+  info.state = "running";
+  return std::vector<protocol::JobInfo>{info};
+}
+
+void FakeSupervisor::wait_job(const Client&, const std::string& jail, std::uint32_t job, ReportDone done) {
+  asked.push_back(fmt::format("wait {} {}", jail, job));
+  protocol::JobReport report;
+  report.jail = jail;
+  report.job = job;
+  done(report);
+}
+
+std::optional<Failure> FakeSupervisor::kill_job(const Client&, const std::string& jail, std::uint32_t job, int signal,
+                                                std::uint64_t grace) {
+  asked.push_back(fmt::format("kill {} {} {} {}", jail, job, signal, grace));
+  return fails;
+}
+
+void FakeSupervisor::freeze(const Client&, const std::string& jail, bool frozen,
+                            std::function<void(std::optional<Failure>)> done) {
+  asked.push_back(fmt::format("{} {}", frozen ? "freeze" : "thaw", jail));
+  done(fails);
+}
+
+auto FakeSupervisor::extend(const Client&, const std::string& jail, std::uint64_t ttl) -> OrFailure<std::uint64_t> {
+  asked.push_back(fmt::format("extend {}", jail));
+  if (fails) return *fails;
+  return 1000 + ttl;
+}
+
+auto FakeSupervisor::logs(const Client&, const std::string& jail, std::uint32_t job, bool follow, LogObserver observer)
+    -> std::shared_ptr<LogFlow> {
+  asked.push_back(fmt::format("logs {} {} {}", jail, job, follow));
+  observer.piece({1, "kept", 7});
+  observer.done(fails);
+  return {};
+}
+
 }  // namespace sandboxd::test

@@ -45,6 +45,13 @@ class FakeSupervisor final : public jails::Supervisor {
   std::size_t subscriptions = 0;  // alive
   std::string info_text = R"({"version":"x"})";
   std::vector<jails::Event> past{};
+  std::uint64_t missed = 0;  // the cursor up to which events are forgotten
+  struct Executed {
+    protocol::ExecSpec spec{};
+    jails::JobObserver observer{};
+  };
+  std::map<std::string, Executed> execs{};  // by jail; one each, which is job 2
+  std::vector<std::string> asked{};         // what was asked for of live jails: "freeze j-1" ...
 
   OrFailure<std::string> run(const jails::Client& client, const protocol::JobSpec& spec,
                              jails::RunObserver observer) override;
@@ -57,6 +64,31 @@ class FakeSupervisor final : public jails::Supervisor {
                                      std::uint64_t grace) override;
   void remove(const jails::Client& client, const std::string& jail, bool force,
               std::function<void(std::optional<jails::Failure>)> done) override;
+  void create(const jails::Client& client, const protocol::JobSpec& spec,
+              std::function<void(OrFailure<protocol::JailInfo>)> done) override;
+  OrFailure<std::uint32_t> exec(const jails::Client& client, const std::string& jail, const protocol::ExecSpec& spec,
+                                jails::JobObserver observer, UniqueFd program) override;
+  std::shared_ptr<void> attach(const jails::Client& client, const std::string& jail, std::uint32_t job,
+                               std::optional<std::uint64_t> replay, jails::JobObserver observer) override;
+  std::optional<jails::Failure> detach(const jails::Client& client, const std::string& jail,
+                                       std::uint32_t job) override;
+  std::optional<jails::Failure> resize(const jails::Client& client, const std::string& jail, std::uint32_t job,
+                                       protocol::WindowSize size) override;
+  std::optional<jails::Failure> signal(const jails::Client& client, const std::string& jail,
+                                       std::optional<std::uint32_t> job, int signal) override;
+  OrFailure<std::vector<protocol::JobInfo>> jobs(const jails::Client& client, const std::string& jail) override;
+  void wait_job(const jails::Client& client, const std::string& jail, std::uint32_t job, ReportDone done) override;
+  std::optional<jails::Failure> kill_job(const jails::Client& client, const std::string& jail, std::uint32_t job,
+                                         int signal, std::uint64_t grace) override;
+  void freeze(const jails::Client& client, const std::string& jail, bool frozen,
+              std::function<void(std::optional<jails::Failure>)> done) override;
+  OrFailure<std::uint64_t> extend(const jails::Client& client, const std::string& jail, std::uint64_t ttl) override;
+  std::shared_ptr<LogFlow> logs(const jails::Client& client, const std::string& jail, std::uint32_t job, bool follow,
+                                LogObserver observer) override;
+  [[nodiscard]] std::string epoch() const override { return "e-1"; }
+  [[nodiscard]] std::uint64_t missed_events(std::uint64_t after) const override {
+    return after < missed ? missed - after : 0;
+  }
   Subscription subscribe(const jails::Client& client, std::uint64_t after,
                          std::function<void(const jails::Event&)> event) override;
   std::vector<jails::Event> past_events(const jails::Client& client, std::uint64_t after) override;

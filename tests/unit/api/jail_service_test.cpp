@@ -151,7 +151,8 @@ TEST_F(Jail, EventsComeAsTheyHappen) {
   supervisor.happen(event(1));
   supervisor.happen(event(2));
   client.call("org.sandboxd.Jail.Events", {{"after", 1}}, true);
-  const Json expected = {{"cursor", 2}, {"time", 7}, {"jail", "j"}, {"kind", "exited"}, {"detail", {{"code", 1}}},
+  const Json expected = {{"cursor", 2}, {"time", 7},        {"epoch", "e-1"},
+                         {"jail", "j"}, {"kind", "exited"}, {"detail", {{"code", 1}}},
                          {"uid", 5}};
   const Json reply = client.reply();
   EXPECT_EQ(reply["parameters"]["event"], expected);

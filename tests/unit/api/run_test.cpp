@@ -68,24 +68,41 @@ TEST_F(Run, OneReplyHoldsAllWithoutMore) {
   EXPECT_EQ(got["started"]["jail"], jail);
   EXPECT_EQ(got["stdout"], "one two");
   EXPECT_EQ(got["stderr"], "err");
-  EXPECT_EQ(got["stdout_cut"], false);
+  EXPECT_EQ(got["stdout_cut"], 0);
   EXPECT_EQ(got["report"]["exit_code"], 0);
 }
 
-TEST_F(Run, CapturedOutputIsCutAndSaysSo) {
+TEST_F(Run, CapturedOutputKeepsItsBeginningAndItsEndAndSaysWhatIsMissing) {
   for (const char fill : {'x', '\0', '\n', '\xff'}) {
     Client client = connect();
     const std::string jail = run(client, {{"argv", {"x"}}}, false);
     supervisor.start(jail);
     for (int i = 0; i < 10; ++i) supervisor.output(jail, 1, std::string(60'000, fill));
-    supervisor.output(jail, 2, std::string(api::kCaptured, fill));
+    supervisor.output(jail, 1, "the end");
+    supervisor.output(jail, 2, std::string(api::kCapturedHead, fill));
     supervisor.exit(jail, 0);
     const Json got = parameters_of(client.reply());
-    EXPECT_EQ(bytes_of(got["stdout"]), std::string(api::kCaptured, fill));
-    EXPECT_EQ(got["stdout_cut"], true);
-    EXPECT_EQ(bytes_of(got["stderr"]).size(), api::kCaptured);
-    EXPECT_EQ(got["stderr_cut"], false);
+    EXPECT_EQ(bytes_of(got["stdout"]), std::string(api::kCapturedHead, fill));
+    const std::string tail = bytes_of(got["stdout_tail"]);
+    EXPECT_EQ(tail.size(), api::kCapturedTail);
+    EXPECT_TRUE(tail.ends_with("the end"));
+    EXPECT_EQ(got["stdout_cut"], 600'007 - api::kCapturedHead - api::kCapturedTail);
+    EXPECT_EQ(bytes_of(got["stderr"]).size(), api::kCapturedHead);
+    EXPECT_EQ(got["stderr_cut"], 0);
+    EXPECT_FALSE(got.contains("stderr_tail"));
   }
+}
+
+TEST_F(Run, OutputThatFitsTogetherComesInOnePiece) {
+  Client client = connect();
+  const std::string jail = run(client, {{"argv", {"x"}}}, false);
+  supervisor.start(jail);
+  supervisor.output(jail, 1, std::string(api::kCapturedHead - 1, 'x'));
+  supervisor.output(jail, 1, "12345");
+  supervisor.exit(jail, 0);
+  const Json got = parameters_of(client.reply());
+  EXPECT_EQ(bytes_of(got["stdout"]).size(), api::kCapturedHead + 4);
+  EXPECT_EQ(got["stdout_cut"], 0);
 }
 
 TEST_F(Run, LargeOutputComesWholeToASlowReader) {

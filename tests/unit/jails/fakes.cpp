@@ -1,7 +1,9 @@
 #include "tests/unit/jails/fakes.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 
 #include <fcntl.h>
@@ -117,8 +119,10 @@ void FakeJail::say_raw(std::span<const std::uint8_t> bytes, std::span<const int>
   EXPECT_TRUE(send_packet(control.get(), bytes, fds).ok());
 }
 
-void FakeJail::say(wire::InitEvent event, std::int32_t value, std::int32_t code, const char* step, const char* text) {
+void FakeJail::say(wire::InitEvent event, std::int32_t value, std::int32_t code, const char* step, const char* text,
+                   std::uint32_t job) {
   wire::InitEventRecord record{};
+  record.job = job;
   record.event = event;
   record.value = value;
   record.code = code;
@@ -127,9 +131,9 @@ void FakeJail::say(wire::InitEvent event, std::int32_t value, std::int32_t code,
   say_raw({reinterpret_cast<const std::uint8_t*>(&record), sizeof record}, {});
 }
 
-std::vector<UniqueFd> FakeJail::give_streams() {
+std::vector<UniqueFd> FakeJail::give_streams(std::uint32_t job, bool merged) {
   std::vector<UniqueFd> inner, outer;
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < (merged ? 2 : 3); ++i) {
     int ends[2];
     EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
     const int out = i == 0 ? 1 : 0;
@@ -138,9 +142,29 @@ std::vector<UniqueFd> FakeJail::give_streams() {
   }
   wire::InitEventRecord record{};
   record.event = wire::InitEvent::kStreams;
-  const int fds[] = {outer[0].get(), outer[1].get(), outer[2].get()};
+  record.job = job;
+  std::vector<int> fds;
+  for (const UniqueFd& fd : outer) fds.push_back(fd.get());
   say_raw({reinterpret_cast<const std::uint8_t*>(&record), sizeof record}, fds);
   return inner;
+}
+
+UniqueFd FakeJail::give_terminal(std::uint32_t job) {
+  const UniqueFd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  EXPECT_TRUE(master.valid());
+  EXPECT_EQ(::unlockpt(master.get()), 0);
+  UniqueFd inner(::open(::ptsname(master.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  EXPECT_TRUE(inner.valid());
+  wire::InitEventRecord record{};
+  record.event = wire::InitEvent::kStreams;
+  record.job = job;
+  const int fds[] = {master.get()};
+  say_raw({reinterpret_cast<const std::uint8_t*>(&record), sizeof record}, fds);
+  return inner;
+}
+
+bool FakeJail::was_told(wire::InitCommand command, std::uint32_t job) const {
+  return std::ranges::any_of(commands, [&](const auto& told) { return told.command == command && told.job == job; });
 }
 
 void FakeJail::die() {
@@ -223,11 +247,15 @@ void FakeLauncher::start(const wire::Message& message) {
                   .start(loop_, jail->control.get(), EPOLLIN,
                          [raw](std::uint32_t) {
                            const auto packet =
-                               receive_packet(raw->control.get(), sizeof(wire::InitCommandRecord), 0, MSG_DONTWAIT);
+                               receive_packet(raw->control.get(), sizeof(wire::InitCommandRecord), 2, MSG_DONTWAIT);
                            if (!packet.ok() || packet->end) return raw->control_watch.stop();
                            wire::InitCommandRecord command;
                            std::memcpy(&command, packet->bytes.data(), sizeof command);
-                           raw->signals.push_back(command.value);
+                           raw->commands.push_back(command);
+                           raw->plans += packet->fds.size();
+                           if (command.command == wire::InitCommand::kSignal ||
+                               command.command == wire::InitCommand::kSignalAll)
+                             raw->signals.push_back(command.value);
                          })
                   .ok());
   const UniqueFd cpu = std::move(sealed_memfd("cpu.stat", {})).value();

@@ -92,15 +92,20 @@ struct FakeJail {
   UniqueFd control{};  // jail-init's end
   UniqueFd killed{};   // the read end of the pipe in cgroup.kill's place
   IoWatch watch{};
-  std::vector<int> signals{};
+  std::vector<int> signals{};  // kSignal and kSignalAll
+  std::vector<wire::InitCommandRecord> commands{};
+  std::size_t plans = 0;  // descriptors that came with commands
   IoWatch control_watch{};
   bool kill_works = true;
 
   void say(wire::InitEvent event, std::int32_t value = 0, std::int32_t code = 0, const char* step = "",
-           const char* text = "");
+           const char* text = "", std::uint32_t job = wire::kFirstJob);
   void say_raw(std::span<const std::uint8_t> bytes, std::span<const int> fds);
   // Makes the job's pipes and sends the outer ends; the inner ones are given back (stdin's, stdout's, stderr's).
-  std::vector<UniqueFd> give_streams();
+  std::vector<UniqueFd> give_streams(std::uint32_t job = wire::kFirstJob, bool merged = false);
+  // A PTY: the master goes out, the other end is given back.
+  UniqueFd give_terminal(std::uint32_t job);
+  [[nodiscard]] bool was_told(wire::InitCommand command, std::uint32_t job) const;
   void exit_with(int status);  // the job's end, then jail-init's
   void die();                  // jail-init's end
 };

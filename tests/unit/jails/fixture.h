@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -46,6 +47,7 @@ class Jails : public testing::Test {
     supervisor_.reset();
     ::unlink((folder_ + "/launcher.sock").c_str());
     ::unlink((folder_ + "/audit.sock").c_str());
+    ::rmdir((folder_ + "/logs").c_str());  // empty: logs go with their jobs
     ::rmdir(folder_.c_str());
   }
 
@@ -56,6 +58,8 @@ class Jails : public testing::Test {
     deps.user_names = {{1000, "alice"}};
     deps.numbers = 16;
     deps.stuck_after = stuck_after;
+    deps.log_directory = folder_ + "/logs";
+    ::mkdir(deps.log_directory.c_str(), 0700);
     supervisor_ = make_supervisor(loop_.get(), std::move(deps));
     ASSERT_TRUE(until([this] { return ready(); }));
   }
@@ -96,6 +100,47 @@ class Jails : public testing::Test {
     const std::string id = run(seen, job, client);
     EXPECT_TRUE(until([&] { return launcher_->starts > before && state(id) == "running"; }));
     return {id, launcher_->jails[launcher_->last_plan.number]};
+  }
+  // A session that runs, and its fake.
+  std::pair<std::string, std::shared_ptr<FakeJail>> session(JobSpec job = {}, const Client& client = alice()) {
+    std::string id;
+    supervisor_->create(client, job, [&id](auto made) {
+      if (made.index() == 0) id = std::get<0>(made).jail;
+    });
+    EXPECT_TRUE(until([&] { return !id.empty(); }));
+    return {id, launcher_->jails[launcher_->last_plan.number]};
+  }
+  static protocol::ExecSpec command(protocol::Stdio stdio = protocol::Stdio::kNull) {
+    protocol::ExecSpec exec;
+    exec.argv = {"/bin/true"};
+    exec.stdio = stdio;
+    return exec;
+  }
+  static JobObserver observe_job(Seen& seen) {
+    return {[&seen](const protocol::JobInfo&, std::vector<UniqueFd> fds) {
+              ++seen.started;
+              seen.fds = std::move(fds);
+            },
+            [&seen](int stream, std::string_view bytes) {
+              seen.output += (stream == 1 ? "1:" : "2:") + std::string(bytes);
+            },
+            [&seen](const JobReport& report) { seen.report = report; },
+            [&seen](const Failure& failure) { seen.failure = failure; }};
+  }
+  std::uint32_t exec(Seen& seen, const std::string& jail, const protocol::ExecSpec& what = command(),
+                     const Client& client = alice()) {
+    auto result = supervisor_->exec(client, jail, what, observe_job(seen));
+    EXPECT_EQ(result.index(), 0U);
+    return result.index() == 0 ? std::get<0>(result) : 0;
+  }
+  // An exec that jail-init has released.
+  std::uint32_t executing(Seen& seen, const std::string& id, FakeJail& jail,
+                          const protocol::ExecSpec& what = command()) {
+    const std::uint32_t job = exec(seen, id, what);
+    EXPECT_TRUE(until([&] { return jail.was_told(wire::InitCommand::kExec, job); }));
+    jail.say(wire::InitEvent::kJobReady, 0, 0, "", "", job);
+    EXPECT_TRUE(until([&] { return jail.was_told(wire::InitCommand::kRelease, job); }));
+    return job;
   }
   std::string state(const std::string& id) {
     auto list = supervisor_->list(admin());

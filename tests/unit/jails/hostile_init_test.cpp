@@ -40,6 +40,7 @@ class Hostile : public Jails {
   static std::vector<std::uint8_t> record_of(wire::InitEvent event) {
     wire::InitEventRecord record{};
     record.event = event;
+    record.job = wire::kFirstJob;
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(&record);
     return {bytes, bytes + sizeof record};
   }

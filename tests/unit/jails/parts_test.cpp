@@ -83,5 +83,15 @@ TEST(EventLog, CallsNobodyWhoHasLeft) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST(EventLog, CountsWhatItForgot) {
+  const test::Loop loop = test::make_loop();
+  EventLog log(loop.get());
+  for (std::size_t i = 0; i < EventLog::kMost + 10; ++i) log.add(Event{0, 0, "j", "k", "{}", 1});
+  EXPECT_EQ(log.missed(0), 10U);
+  EXPECT_EQ(log.missed(4), 6U);
+  EXPECT_EQ(log.missed(10), 0U);
+  EXPECT_EQ(log.missed(EventLog::kMost), 0U);
+}
+
 }  // namespace
 }  // namespace sandboxd::jails

@@ -1,0 +1,119 @@
+// The relay alone, on real pipes and a real PTY.
+#include "daemon/jails/streams.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/jails/fakes.h"
+
+namespace sandboxd::jails {
+namespace {
+
+class Relay : public testing::Test {
+ protected:
+  struct Ends {
+    UniqueFd input{}, output{}, error{};
+  };
+  Ends start(Streams::Options options) {
+    std::vector<UniqueFd> outer;
+    Ends inner;
+    for (UniqueFd* mine : {&inner.input, &inner.output, &inner.error}) {
+      int ends[2];
+      EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+      const int out = mine == &inner.input ? 1 : 0;
+      outer.emplace_back(ends[out]);
+      mine->reset(ends[1 - out]);
+    }
+    EXPECT_TRUE(streams_.start(loop_.get(), std::move(outer), std::move(options), [this] { done_ = true; }).ok());
+    return inner;
+  }
+  static std::string read_some(int fd) {
+    char bytes[4096];
+    const ssize_t got = ::read(fd, bytes, sizeof bytes);
+    return got > 0 ? std::string(bytes, static_cast<std::size_t>(got)) : "";
+  }
+  static bool fill(int fd) {
+    ::fcntl(fd, F_SETFL, O_NONBLOCK);
+    const std::string chunk(65536, 'x');
+    return ::write(fd, chunk.data(), chunk.size()) > 0;
+  }
+
+  test::Loop loop_ = test::make_loop();
+  Streams streams_;
+  bool done_ = false;
+};
+
+TEST_F(Relay, AReaderWhoDoesNotReadMakesTheJobWait) {
+  Streams::Options options;
+  options.attachable = true;
+  Ends inner = start(std::move(options));
+  std::shared_ptr<void> token;
+  auto theirs = std::move(streams_.attach(0, token)).value();
+  std::size_t written = 0;
+  for (int i = 0; i < 100; ++i) {
+    written += fill(inner.output.get()) ? 1 : 0;
+    test::run_for(loop_.get(), 1'000);
+  }
+  EXPECT_LT(written, 20U) << "a few chunks are under way, and no more";
+  token.reset();
+  EXPECT_TRUE(test::run_until(loop_.get(), [&] { return fill(inner.output.get()); })) << "without a reader it goes on";
+}
+
+TEST_F(Relay, AReaderWhoHungUpIsGone) {
+  Streams::Options options;
+  options.attachable = true;
+  Ends inner = start(std::move(options));
+  std::shared_ptr<void> token;
+  auto theirs = std::move(streams_.attach(0, token)).value();
+  EXPECT_EQ(streams_.attached(), 1U);
+  theirs.clear();
+  EXPECT_TRUE(test::run_until(loop_.get(), [&] { return streams_.attached() == 0; }));
+}
+
+TEST_F(Relay, TheLastBytesAreGivenToWhoComesLate) {
+  Streams::Options options;
+  options.attachable = true;
+  Ends inner = start(std::move(options));
+  ASSERT_EQ(::write(inner.output.get(), "hello", 5), 5);
+  test::run_for(loop_.get(), 20'000);
+  std::shared_ptr<void> token;
+  auto theirs = std::move(streams_.attach(3, token)).value();
+  EXPECT_EQ(read_some(theirs[1].get()), "llo");
+}
+
+TEST_F(Relay, OfAJobThatHasEndedGivesItsLastBytesAndTheEnd) {
+  Streams::Options options;
+  options.attachable = true;
+  Ends inner = start(std::move(options));
+  ASSERT_EQ(::write(inner.output.get(), "bye", 3), 3);
+  inner = {};
+  ASSERT_TRUE(test::run_until(loop_.get(), [&] { return done_; }));
+  std::shared_ptr<void> token;
+  auto theirs = std::move(streams_.attach(64, token)).value();
+  EXPECT_EQ(read_some(theirs[1].get()), "bye");
+  EXPECT_EQ(::read(theirs[1].get(), nullptr, 0), 0);
+}
+
+TEST_F(Relay, TheOnlyReadersEndIsTheJobs) {
+  Streams::Options options;
+  options.keep_input = true;
+  Ends inner = start(std::move(options));
+  std::shared_ptr<void> token;
+  auto theirs = std::move(streams_.attach(0, token)).value();
+  theirs.clear();
+  ::signal(SIGPIPE, SIG_IGN);
+  EXPECT_TRUE(test::run_until(loop_.get(), [&] { return ::write(inner.output.get(), "x", 1) < 0 && errno == EPIPE; }));
+}
+
+TEST_F(Relay, AWriterThatStaysCantHoldTheEndBack) {
+  Streams::Options options;
+  options.attachable = true;
+  const Ends inner = start(std::move(options));
+  streams_.writers_are_gone();
+  EXPECT_TRUE(test::run_until(loop_.get(), [&] { return done_; }));
+}
+
+}  // namespace
+}  // namespace sandboxd::jails
