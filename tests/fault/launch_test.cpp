@@ -87,13 +87,14 @@ class LaunchFault : public testing::TestWithParam<const char*> {
       EXPECT_NE(output.status, 0) << describe(output);
     }
   }
-  static void expect_clean(const Stack& stack, std::size_t mounts) {
+  static void expect_clean(const Stack& stack, const std::vector<std::string>& mounts) {
     const auto clean = [&] {
       return jail_cgroups(stack.slice()).empty() &&
              processes_of_ids(stack.slice() + kIdsPerJail, kIdsPerSlice - kIdsPerJail).empty();
     };
     EXPECT_TRUE(eventually(clean, scaled_ms(15'000))) << "jail cgroups: " << jail_cgroups(stack.slice()).size();
-    EXPECT_TRUE(eventually([&] { return host_mounts() == mounts; }, scaled_ms(5'000))) << host_mounts() << " mounts";
+    static_cast<void>(eventually([&] { return stack.mounts() == mounts; }, scaled_ms(5'000)));
+    EXPECT_EQ(stack.mounts(), mounts);
   }
   static void expect_works(const Stack& stack) {
     Output last;
@@ -114,7 +115,7 @@ TEST_P(LaunchFault, LeavesNothingBehindAtAnyStep) {
     ASSERT_EQ(stack.failure(), "");
     const std::string workspace = stack.dir().make("workspace", kAlice);
     ASSERT_EQ(stack.ctl(kAlice, {"run", "--", "/bin/true"}).status, 0);
-    const std::size_t mounts = host_mounts();
+    const std::vector<std::string> mounts = stack.mounts();
     for (std::size_t i = first; i < std::min(first + kStepsPerDaemon, kSteps.size()) && !HasFailure(); ++i) {
       SCOPED_TRACE(std::string("killed at ") + kSteps[i] + ": " + GetParam());
       kill_at(stack, workspace, kSteps[i], GetParam());
