@@ -174,9 +174,9 @@ void compare_mounts(Comparison& compare, const wire::JailPlan& plan) {
   }
   for (const wire::Bind& bind : plan.binds) {
     const bool rw = bind.access == wire::Access::kRw;
-    if (!rw) compare.want_mount(bind.target, {"ro", "nosuid", "nodev"});
+    if (!rw) compare.want_mount(bind.target, {"ro", "nosuid", "nodev", "idmapped"});
     if (rw) writable.push_back(bind.target);
-    if (rw) compare.want_mount(bind.target, {"nosuid", "nodev"});
+    if (rw) compare.want_mount(bind.target, {"nosuid", "nodev", "idmapped"});
   }
   compare.want_all_mounts(writable);
 }

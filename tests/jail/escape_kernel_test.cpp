@@ -1,6 +1,7 @@
 // procfs and kernel knobs, privileges, the system call interface, sockets, processes: ids E17 to E35, E38, E43, E61, E62, E68,
 // E71, E80.
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -347,6 +348,35 @@ TEST_F(Escape, E68_AFifoOfAReadOnlyWorkspaceCantBeWritten) {
   EXPECT_EQ(parse_probe(jailed({"probe_ipc", "fifo", "/work/fifo"}, workspace, {"--at", "/work"}))["write"].through,
             true)
       << "what is rw may be written";
+}
+
+// Landlock's right to write reaches through a mount point. What holds here is the id map, which leaves the group out.
+TEST_F(Escape, E68_AFifoBelowAWritablePlaceCantBeWrittenThroughAReadOnlyMount) {
+  const std::string workspace = make_workspace();
+  const std::string writable = make_workspace();
+  std::filesystem::create_directories(writable + "/below");
+  const Fifo fifo(workspace);
+  const Fifo deeper(stack().dir().make(workspace.substr(stack().dir().path().size() + 1) + "/deep", kAlice));
+  static_cast<void>(
+      stack().dir().write(workspace.substr(stack().dir().path().size() + 1) + "/private", "alice's\n", kAlice, 0600));
+  EXPECT_TRUE(parse_probe(on_host(kAlice, {"probe_ipc", "fifo", fifo.path}))["write"].through);
+  const auto at = [&](const std::string& place) {
+    return std::vector<std::vector<std::string>>{{"--workspace=ro", "--workspace-dir", workspace, "--at", place},
+                                                 {"--ro-bind", workspace + ":" + place}};
+  };
+  for (const std::string place : {"/tmp/at", "/var/tmp/a/b/at", "/scratch/at", "/work/below"}) {
+    for (std::vector<std::string> options : at(place)) {
+      options.insert(options.end(), {"--tmpfs", "/scratch:1M", "--bind", writable + ":/work"});
+      for (const char* name : {"/fifo", "/deep/fifo"}) {
+        const Tries tries = parse_probe(jailed({"probe_ipc", "fifo", place + name}, "", options));
+        ASSERT_TRUE(tries.contains("open")) << place << " " << options[0];
+        EXPECT_EQ(tries.at("open").detail, "EACCES") << place << " " << options[0];
+      }
+      options.insert(options.begin(), "run");
+      options.insert(options.end(), {"--", "cat", place + "/private"});
+      EXPECT_EQ(stack().ctl(kAlice, options).out, "alice's\n") << place << ": what the caller may read stays readable";
+    }
+  }
 }
 
 TEST_F(Escape, E80_TheCoreLimitStaysAsItIs) {
