@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/core_limit.h"
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/socket.h"
@@ -105,11 +106,17 @@ class Launch {
   UniqueFd pidfd_{}, init_process_{};
   std::int32_t init_pid_ = 0;
   std::uint64_t network_inode_ = 0;
+  std::uint64_t core_limit_ = 1;
   bool landlock_probe_ = false;
   wire::Started started_{};
 };
 
 Step Launch::begin() {
+  const auto hard = hard_core_limit();
+  STEP("core-limit", hard);
+  const auto core_limit = job_core_limit(host_.proc_dir, *hard);
+  STEP("core-limit", core_limit);
+  core_limit_ = *core_limit;
   started_.broker_uid = 0xFFFFFFFFU;
   if (!plan_.has_token) {
     if (!plan_.binds.empty() || plan_.root == wire::RootKind::kDirectory ||
@@ -390,9 +397,8 @@ Step Launch::await_ready_and_read_back() {
   if (record.what != wire::Sync::kReady)
     return StepError{"set-up", sys_error_code(ECHILD, "the jail died while it was set up"), false};
   landlock_probe_ = record.landlock_probe == 1;
-  const Expected expected{
-      &plan_,          first_id_,        init_pid_, network_inode_, cgroup_name(plan_.number), host_.landlock_abi,
-      landlock_probe_, &host_.namespaces};
+  const Expected expected{&plan_,      first_id_,          init_pid_,       network_inode_,   cgroup_name(plan_.number),
+                          core_limit_, host_.landlock_abi, landlock_probe_, &host_.namespaces};
   auto facts = read_back_launch(host_.proc_dir, *cgroup_, expected);
   STEP("read-back", facts);
   started_.readback = std::move(facts).value();

@@ -1,5 +1,6 @@
 // procfs and kernel knobs, privileges, the system call interface, sockets, processes: ids E17 to E35, E38, E43, E61, E62, E68,
 // E71, E80.
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -7,6 +8,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -15,6 +17,7 @@
 
 #include <fmt/core.h>
 
+#include "base/core_limit.h"
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/socket.h"
@@ -78,7 +81,14 @@ TEST_F(Escape, E18_NoFileOfProcSysOrSysOpensForWriting) {
   }
 }
 
+// Of a job here: 1, but under a hard limit of 0 that this machine's root can't raise (as sudo leaves it in some containers).
+rlim_t core_limit_of_jobs() {
+  raise_core_limit();
+  return std::min<rlim_t>(hard_core_limit().value(), 1);
+}
+
 TEST_F(Escape, E19_E80_NoCrashStartsTheHostsCoreDumpHelper) {
+  if (core_limit_of_jobs() == 0) GTEST_SKIP() << "the hard core limit is 0 for good here: see the test below";
   const std::string log = stack().dir().path() + "/crashes";
   const std::string helper =
       stack().dir().write("helper", fmt::format("#!/bin/sh\necho \"$1\" >>{}\nexec cat >/dev/null\n", log), 0, 0755);
@@ -92,6 +102,22 @@ TEST_F(Escape, E19_E80_NoCrashStartsTheHostsCoreDumpHelper) {
   EXPECT_EQ(on_host(kAlice, {"probe_proc", "crash", "lower"}).status, 128 + SIGSEGV);
   EXPECT_TRUE(eventually([&] { return lines_of(log) > 0; })) << "the helper did not run for the control";
   EXPECT_EQ(lines_of(log), 1U);
+}
+
+// Whichever of the two kernel.core_pattern stands here: it is every process's, and other tests run jails meanwhile.
+TEST_F(Escape, E19_UnderAHardLimitOfZeroNoProgramCanBeNamed) {
+  Stack own;
+  ASSERT_EQ(own.failure(), "");
+  const rlimit zero{0, 0};
+  ASSERT_EQ(::prlimit(own.program("sandboxd-launcher"), RLIMIT_CORE, &zero, nullptr), 0);
+  const Output output = own.ctl(kAlice, {"run", "--name=limited", "--", "/bin/sh", "-c", "ulimit -Hc"});
+  if (read_file(AT_FDCWD, "/proc/sys/kernel/core_pattern").value().starts_with('|')) {
+    EXPECT_EQ(output.status, 125) << describe(output);
+    EXPECT_THAT(output.err, HasSubstr("failed at 'core-limit': kernel.core_pattern is '|"));
+  } else {
+    EXPECT_EQ(output.out, "0\n") << describe(output);
+    EXPECT_THAT(own.ctl(kAlice, {"inspect", "limited"}).out, HasSubstr("core_limit\t0 0\n"));
+  }
 }
 
 TEST_F(Escape, E20_NoFreshProcOrSysInAUserNamespace) {
@@ -380,6 +406,7 @@ TEST_F(Escape, E68_AFifoBelowAWritablePlaceCantBeWrittenThroughAReadOnlyMount) {
 }
 
 TEST_F(Escape, E80_TheCoreLimitStaysAsItIs) {
+  if (core_limit_of_jobs() == 0) GTEST_SKIP() << "the hard core limit is 0 for good here: nothing to compare with";
   const Output control = on_host(kAlice, {"probe_proc", "core-limit"});
   for (const char* option : {"--user=self", "--user=root", "--profile=strict"}) {
     const Output inside = jailed({"probe_proc", "core-limit"}, "", {option});
