@@ -150,6 +150,16 @@ class Run(Case):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(DEADLINE), 128 + signal.SIGTERM)
 
+    def test_many_that_are_ended_at_once_all_end(self):
+        """More than a user's 64 connections are wanted: each run has one, and asks for another to pass the signal on."""
+        runs = [self.start("run", "--", "sh", "-c", "echo up; exec sleep 1000") for _ in range(50)]
+        for run in runs:
+            self.assertEqual(run.stdout.readline(), "up\n")
+        for run in runs:
+            run.send_signal(signal.SIGTERM)
+        for run in runs:
+            self.assertEqual(run.wait(DEADLINE), 128 + signal.SIGTERM)
+
     def test_json_ends_with_the_report(self):
         lines = [json.loads(line) for line in self.ctl("run", "--json", "--", "echo", "hi").stdout.splitlines()]
         self.assertEqual([list(line)[0] for line in lines], ["started", "output", "report"])

@@ -207,6 +207,14 @@ class RunSignals(Case):
         self.assertEqual(process.wait(DEADLINE), 128 + signal.SIGKILL)
         self.assertEqual(self.daemon.kills[1], {"jail": "j-1", "signal": signal.SIGKILL, "grace": 0})
 
+    def test_when_the_kill_is_refused_it_hangs_up(self):
+        self.daemon.answers["org.sandboxd.Jail.Kill"] = lambda call: call.error(
+            "org.sandboxd.LimitReached", limit="connections", most=64, scope="user")
+        process = self.started("SIGTERM", "None")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(DEADLINE), 128 + signal.SIGTERM)
+        self.assertTrue(self.daemon.hung_up.wait(DEADLINE))
+
     def test_before_the_start_it_hangs_up(self):
         reader, writer = os.pipe()
         self.daemon.answers["org.sandboxd.Jail.Run"] = lambda call: os.write(writer, b"x")
