@@ -152,7 +152,7 @@ class Run(Case):
 
     def test_many_that_are_ended_at_once_all_end(self):
         """More than a user's 64 connections are wanted: each run has one, and asks for another to pass the signal on."""
-        runs = [self.start("run", "--", "sh", "-c", "echo up; exec sleep 1000") for _ in range(50)]
+        runs = [self.start("run", "--", "sh", "-c", "echo up; exec sleep 1000") for _ in range(60)]
         for run in runs:
             self.assertEqual(run.stdout.readline(), "up\n")
         for run in runs:
