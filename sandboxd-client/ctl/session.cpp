@@ -61,14 +61,16 @@ int Session::run() {
 }
 
 bool Session::over() const {
-  if (gave_up_ || refused_) return true;
+  if (gave_up_) return true;
+  const bool written = (out_.empty() || out_.broken()) && (error_.empty() || error_.broken());
+  if (refused_) return written;
   if (!report_) return false;
   // Processes that even SIGKILL does not end keep their pipes open; what they had written was taken before the report.
   const bool stuck = report_->verdict == protocol::Verdict::kStuck;
   for (const Stream& stream : outputs_) {
     if (!stream.ended() && !stuck) return false;
   }
-  return (out_.empty() || out_.broken()) && (error_.empty() || error_.broken());
+  return written;
 }
 
 int Session::finish() {
@@ -91,7 +93,7 @@ Status Session::turn() {
   Poller poller;
   const std::size_t signal_index = poller.add(signals_.get(), POLLIN);
   // Output that came in replies waits here, in bounds: the daemon, and so the job, waits for us.
-  const bool reads = !report_ && !out_.full() && !error_.full();
+  const bool reads = !report_ && !refused_ && !out_.full() && !error_.full();
   const std::size_t reply_index = reads ? poller.add(connection_.fd(), POLLIN) : 0;
   for (Killer& killer : killers_) killer.index = poller.add(killer.connection.fd(), POLLIN);
   for (Stream& stream : outputs_) stream.poll_with(poller);
@@ -149,6 +151,8 @@ Status Session::take_messages() {
 
 Status Session::take(Message message) {
   if (!message.error.empty()) {
+    const Json error = {{"error", {{"name", message.error}, {"parameters", message.parameters}}}};
+    if (invocation_.globals.json) out_.push(protocol::to_text(error) + "\n");
     refused_ = std::move(message);
     return {};
   }

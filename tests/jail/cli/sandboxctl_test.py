@@ -211,6 +211,29 @@ class Verbs(Case):
         self.assertEqual(json.loads(self.ctl("profile", "show", "strict").stdout)["name"], "strict")
         self.assertTrue(re.search(r"^version\t", self.ctl("info").stdout, re.M))
 
+    def offline(self, *words):
+        """The programs behind these verbs are found beside the real sandboxctl."""
+        return subprocess.run([BIN / "sandboxctl", *words], capture_output=True, text=True, timeout=DEADLINE)
+
+    def test_profile_check_and_explain(self):
+        file = self.work / "mine.json"
+        profile = json.loads((BIN / "../share/sandboxd/profiles/strict.json").read_text())
+        file.write_text(json.dumps({**profile, "name": "mine"}))
+        lines = self.offline("profile", "check", "--json", file).stdout.splitlines()
+        self.assertEqual([json.loads(line)["profile"] for line in lines], ["mine"])
+        self.assertIn("profile 'mine'", self.offline("profile", "check", file).stdout)
+        self.assertIn("mount", self.offline("profile", "explain", "--profile=strict", "mount").stdout)
+        wrong = self.offline("profile", "check")
+        self.assertEqual((wrong.returncode, wrong.stderr), (2, "sandboxd-profile: FILE is required; see --help\n"))
+
+    def test_audit_verify(self):
+        self.ctl("run", "--", "true")
+        answer = json.loads(self.offline("audit", "verify", "--json", self.top / "state/audit").stdout)
+        self.assertIn(answer["verdict"], ("good", "unfinished"))  # it is written to meanwhile
+        self.assertGreater(answer["records"], 2)
+        wrong = self.offline("audit", "verify", "--nope")
+        self.assertEqual((wrong.returncode, wrong.stdout), (3, ""))
+
     def test_doctor(self):
         done = subprocess.run([BIN / "sandboxctl", "doctor", "--json"], capture_output=True, text=True, timeout=DEADLINE)
         answer = json.loads(done.stdout)
