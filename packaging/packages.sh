@@ -63,12 +63,15 @@ build_jobs() {
 
 # build PRESET [cmake argument...]: into build/PRESET; its output is kept in build/PRESET.log and shown when it fails.
 build() {
-  local preset=$1 log=$top/build/$1.log
+  local preset=$1 log=$top/build/$1.log built=0
   shift
   # Paths in the cache are relative to the checkout: a fresh clone finds what another one compiled.
   export CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1
   mkdir -p "$top/build"
-  if ! (cd "$top" && cmake --preset "$preset" "$@" && cmake --build --preset "$preset" -j "$(build_jobs)") >"$log" 2>&1; then
+  (cd "$top" && cmake --preset "$preset" "$@" && cmake --build --preset "$preset" -j "$(build_jobs)") >"$log" 2>&1 || built=$?
+  # Through sudo: whose the checkout is, may build there too. What is below build/PRESET stays root's: root runs it in the tests.
+  chown --no-dereference --reference="$top" "$top/build" "$log"
+  if [ "$built" -ne 0 ]; then
     grep -E -A20 'error:|FAILED:|CMake Error' "$log" | head -n 100 >&2 || tail -n 40 "$log" >&2
     fail "the build of preset $preset failed; all of its output is in $log"
   fi

@@ -65,10 +65,10 @@ void take_descriptors(msghdr& header, std::vector<UniqueFd>& fds) {
 
 }  // namespace
 
-Result<Connection> Connection::open(const std::vector<SocketPaths>& pairs) {
+Result<Connection> Connection::open(const std::vector<SocketPaths>& pairs, bool wait) {
   Error last = sys_error_code(EINVAL, "connect: no socket named");
   for (const SocketPaths& pair : pairs) {
-    Result<UniqueFd> socket = connect_unix(pair.calls, SOCK_STREAM);
+    Result<UniqueFd> socket = connect_unix(pair.calls, SOCK_STREAM | (wait ? 0 : SOCK_NONBLOCK));
     if (socket.ok()) {
       Connection connection;
       connection.paths_ = pair;

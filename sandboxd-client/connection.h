@@ -30,8 +30,9 @@ struct Message {
 
 class Connection {
  public:
-  // The first pair of sockets that can be connected to; else the error of the last.
-  static Result<Connection> open(const std::vector<SocketPaths>& pairs);
+  // The first pair of sockets that can be connected to; else the error of the last. Without `wait` it is EAGAIN when the daemon
+  // does not keep up with those who connect, and what is sent must be small.
+  static Result<Connection> open(const std::vector<SocketPaths>& pairs, bool wait = true);
 
   [[nodiscard]] int fd() const noexcept { return socket_.get(); }
   [[nodiscard]] const SocketPaths& paths() const noexcept { return paths_; }

@@ -1,5 +1,6 @@
 #include "sandboxd-client/failure.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string_view>
@@ -37,13 +38,42 @@ std::string setup_failed(const Json& fields) {
   const std::string detail = text_of(fields, "detail");
   // The detail is often a whole message already; the errno and its hint are added when it is not.
   const bool named = code == 0 || detail.find(errno_name(code)) != std::string::npos;
-  return joined(fmt::format("failed at '{}'", text_of(fields, "step")), named ? detail : Error{code, detail}.message());
+  const std::string step = text_of(fields, "step");
+  const std::string text = joined(fmt::format("failed at '{}'", step), named ? detail : Error{code, detail}.message());
+  const bool absent = code == ENOENT && (step == "exec" || step == "workdir");
+  return absent ? text + "; of your files a jail has what --workspace, --bind and --ro-bind show" : text;
 }
 
+// The option of sandboxctl that fills a place of the call.
+struct Place {
+  std::string_view path;
+  std::string_view option;
+  std::string_view advice;
+};
+constexpr std::array kPlaces = {
+    Place{"/parameters/spec/binds", "--workspace, --bind, --ro-bind",
+          "another place in the jail is given by --at, or by SRC:DST"},
+    Place{"/parameters/spec/dirs", "--dir", ""},
+    Place{"/parameters/spec/env", "--env", ""},
+    Place{"/parameters/spec/hostname", "--hostname", ""},
+    Place{"/parameters/spec/name", "--name", ""},
+    Place{"/parameters/spec/stdin_data", "--stdio", ""},
+    Place{"/parameters/spec/stdio", "--stdio", ""},
+    Place{"/parameters/spec/tmpfs", "--tmpfs", ""},
+    Place{"/parameters/spec/wall_time", "--timeout", ""},
+    Place{"/parameters/spec/workdir", "--workdir", ""},
+};
+
 std::string invalid_argument(const Json& fields) {
-  std::string text = fmt::format("invalid argument at '{}'", text_of(fields, "path"));
+  const std::string path = text_of(fields, "path");
+  // A place in a list has its index behind.
+  const auto place = std::ranges::find_if(
+      kPlaces, [&](const Place& row) { return path == row.path || path.starts_with(fmt::format("{}/", row.path)); });
+  std::string text = fmt::format("invalid argument at '{}'", path);
+  if (place != kPlaces.end()) text += fmt::format(" ({})", place->option);
   if (const std::string value = text_of(fields, "value"); !value.empty()) text += fmt::format(": {}", value);
-  return text + fmt::format("; expected {}", text_of(fields, "expected"));
+  text += fmt::format("; expected {}", text_of(fields, "expected"));
+  return place != kPlaces.end() && !place->advice.empty() ? fmt::format("{}; {}", text, place->advice) : text;
 }
 
 std::string not_found(const Json& fields) {

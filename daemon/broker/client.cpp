@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/socket.h"
 #include "daemon/broker/vet.h"
 #include "daemon/wire/audit.h"
 #include "daemon/wire/claim.h"
@@ -16,9 +17,6 @@
 
 namespace sandboxd::broker {
 namespace {
-
-// More would not fit one packet, and no program checks so many.
-constexpr std::size_t kMaxGroups = 8192;
 
 // What the listeners, other clients' children and other claims are to this process: nothing. A child that hangs would keep
 // them open for ever.
@@ -65,7 +63,7 @@ std::optional<Vetted> receive(int connection) {
   return std::get<Vetted>(std::move(vetted));
 }
 
-void answer(int claim, std::uint64_t id, const Vetted& held, const wire::Claimed& claimed, bool gone) {
+void answer(int claim, std::uint64_t id, const Vetted& held, bool gone) {
   if (gone) {
     const wire::Refused refused{ECANCELED, "the client has closed its connection to the broker"};
     (void)wire::send(claim, wire::ClaimMessage::kClaimFailed, id, refused, {}, MSG_DONTWAIT);
@@ -73,44 +71,31 @@ void answer(int claim, std::uint64_t id, const Vetted& held, const wire::Claimed
   }
   std::vector<int> fds;
   for (const UniqueFd& fd : held.fds) fds.push_back(fd.get());
-  const Status sent = wire::send(claim, wire::ClaimMessage::kClaimed, id, claimed, fds, MSG_DONTWAIT);
+  const Status sent =
+      wire::send(claim, wire::ClaimMessage::kClaimed, id, wire::Claimed{held.has_mount_ns}, fds, MSG_DONTWAIT);
   if (sent.ok()) return;
   const wire::Refused refused{sent.error().code, "the broker can't send the client's descriptors"};
   (void)wire::send(claim, wire::ClaimMessage::kClaimFailed, id, refused, {}, MSG_DONTWAIT);
 }
 
-void obey(int channel, int connection, const Vetted& held, const wire::Claimed& claimed) {
+void obey(int channel, int connection, const Vetted& held) {
   const Result<Packet> packet = receive_packet(channel, sizeof(Order), 1, MSG_DONTWAIT);
   Order order;
   if (!packet.ok() || packet->bytes.size() != sizeof order) return;
   std::memcpy(&order, packet->bytes.data(), sizeof order);
   if (order.kind == OrderKind::kRefuse) send_refusal(connection, order.refusal);
   if (order.kind == OrderKind::kAnswer && packet->fds.size() == 1) {
-    answer(packet->fds.front().get(), order.id, held, claimed, client_has_gone(connection));
+    answer(packet->fds.front().get(), order.id, held, client_has_gone(connection));
   }
 }
 
-Result<wire::Claimed> identity(int connection, const PeerCredentials& peer, bool admin) {
-  wire::Claimed claimed;
-  claimed.uid = peer.uid;
-  claimed.gid = peer.gid;
-  claimed.admin = admin;
-  TRY_ASSIGN(const std::vector<gid_t> groups, peer_groups(connection));
-  if (groups.size() > kMaxGroups) return sys_error_code(E2BIG, "{} groups", groups.size());
-  claimed.groups.assign(groups.begin(), groups.end());
-  return claimed;
-}
-
-void serve(int connection, int channel, const PeerCredentials& peer, bool admin, std::optional<Vetted>& held) {
+void serve(int connection, int channel, std::optional<Vetted>& held) {
   if (wait_for_either(channel, connection) != Woken::kClient) return;
   held = receive(connection);
   if (!held) return;
-  Result<wire::Claimed> claimed = identity(connection, peer, admin);
-  if (!claimed.ok()) return send_refusal(connection, BrokerRefusal::kNotAllowed);
-  claimed->has_mount_ns = held->has_mount_ns;
   if (!send_packet(channel, held->token, {}, MSG_DONTWAIT).ok()) return;
   // A client that closes takes its descriptors back; one that sends more has not read the protocol.
-  if (wait_for_either(channel, connection) == Woken::kMain) obey(channel, connection, *held, *claimed);
+  if (wait_for_either(channel, connection) == Woken::kMain) obey(channel, connection, *held);
 }
 
 }  // namespace
@@ -120,10 +105,10 @@ void send_refusal(int connection, BrokerRefusal refusal) {
   (void)send_packet(connection, {&byte, 1}, {}, MSG_DONTWAIT);
 }
 
-void serve_client(UniqueFd connection, UniqueFd channel, const PeerCredentials& peer, bool admin) {
+void serve_client(UniqueFd connection, UniqueFd channel) {
   close_all_but(connection.get(), channel.get());
   std::optional<Vetted> held;
-  serve(connection.get(), channel.get(), peer, admin, held);
+  serve(connection.get(), channel.get(), held);
   // By hand and first: an exiting process closes everything before it lets go of anything, and one of the client's own
   // descriptors may never close (FUSE answers FLUSH when it likes).
   connection.reset();

@@ -1,5 +1,6 @@
 // A child of the broker: one client's connection, from its first byte to the claim of what it sent. Only this process ever
-// has a client's descriptors; it may hang on them, alone. It says nothing to its parent but its token.
+// has a client's descriptors; it may hang on them, alone. It says nothing to its parent but its token, and nothing to the
+// claimer about who its client is.
 //
 //   child  -> main   ChildToken                     one packet, once
 //   main   -> child  Order kRefuse{refusal}         the token is another's: tell the client, end
@@ -11,7 +12,6 @@
 #include <type_traits>
 
 #include "base/broker_message.h"
-#include "base/socket.h"
 #include "base/unique_fd.h"
 
 namespace sandboxd::broker {
@@ -32,6 +32,6 @@ void send_refusal(int connection, BrokerRefusal refusal);
 
 // In the child, right after fork: closes every other descriptor, serves, ends the process. Never returns, has no deadline of
 // its own (main kills it), and ends when main or the client does.
-[[noreturn]] void serve_client(UniqueFd connection, UniqueFd channel, const PeerCredentials& peer, bool admin);
+[[noreturn]] void serve_client(UniqueFd connection, UniqueFd channel);
 
 }  // namespace sandboxd::broker

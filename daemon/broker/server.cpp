@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/listen_fds.h"
+#include "base/socket.h"
 #include "base/text.h"
 #include "daemon/broker/client.h"
 #include "daemon/wire/audit.h"
@@ -27,6 +28,8 @@ namespace sandboxd::broker {
 namespace {
 
 constexpr std::size_t kMaxClaims = 256;
+// More would not fit one packet, and no program checks so many.
+constexpr std::size_t kMaxGroups = 8192;
 constexpr int kAcceptsAtOnce = 16;  // then the others have their turn
 constexpr std::uint64_t kPauseUsec = 100'000;
 // A channel a child, a connection a claim, and what is open anyway.
@@ -79,6 +82,14 @@ void discard_queue(int connection) {
 void refuse(int connection, BrokerRefusal refusal) {
   send_refusal(connection, refusal);
   discard_queue(connection);
+}
+
+// Asked of the socket before anything of the client is read.
+Result<wire::Claimant> identify(int connection, bool admin) {
+  TRY_ASSIGN(const PeerCredentials peer, peer_credentials(connection));
+  TRY_ASSIGN(const std::vector<gid_t> groups, peer_groups(connection));
+  if (groups.size() > kMaxGroups) return sys_error_code(E2BIG, "{} groups", groups.size());
+  return wire::Claimant{peer.uid, peer.gid, {groups.begin(), groups.end()}, admin};
 }
 
 }  // namespace
@@ -155,29 +166,28 @@ bool Server::accept_one(int listener, bool admin) {
     if (is_shortage(code)) pause_accepting("accept", code);
     return code == ECONNABORTED || code == EINTR;
   }
-  const Result<PeerCredentials> peer = peer_credentials(connection.get());
-  if (!peer.ok()) return true;
-  if (const auto refusal = table_.refusal(peer->uid, admin)) {
+  Result<wire::Claimant> who = identify(connection.get(), admin);
+  if (const auto refusal = who.ok() ? table_.refusal(who->uid, admin) : BrokerRefusal::kNotAllowed) {
     refuse(connection.get(), *refusal);
     return true;
   }
-  return start_child(std::move(connection), *peer, admin);
+  return start_child(std::move(connection), std::move(who).value());
 }
 
-bool Server::start_child(UniqueFd connection, const PeerCredentials& peer, bool admin) {
+bool Server::start_child(UniqueFd connection, wire::Claimant who) {
   // Before fork: the child never learns anything else of this process.
   Result<std::pair<UniqueFd, UniqueFd>> channel = socket_pair(SOCK_SEQPACKET | SOCK_NONBLOCK);
   const pid_t pid = channel.ok() ? ::fork() : -1;
-  if (pid == 0) serve_client(std::move(connection), std::move(channel->second), peer, admin);
+  if (pid == 0) serve_client(std::move(connection), std::move(channel->second));
   if (pid < 0) {
     pause_accepting("start a child", channel.ok() ? errno : channel.error().code);
     refuse(connection.get(), BrokerRefusal::kTooMany);
     return false;
   }
-  const ChildId id = table_.add(peer.uid);
+  const ChildId id = table_.add(who.uid);
   pids_.emplace(pid, id);
   const int fd = channel->first.get();
-  children_.emplace(id, Child{pid, std::move(channel->first), monotonic_usec() + kBrokerHoldUsec});
+  children_.emplace(id, Child{pid, std::move(channel->first), monotonic_usec() + kBrokerHoldUsec, std::move(who)});
   if (!watch(fd, Source::kChild, id).ok()) forget_child(id);
   return true;
 }
@@ -264,13 +274,17 @@ void Server::serve_claim(ClaimId id) {
   if (!holder) return;  // parked
   const auto child = children_.find(*holder);
   if (child == children_.end()) return fail_claim(id, ESRCH, "the client's child has ended");
+  if (!hand_on(claim, child->second).ok()) return fail_claim(id, ESRCH, "the client's child has ended");
+  claims_.erase(id);
+}
+
+// Whose it is first: a packet of ours can't come after one of the child's, which does not have the connection yet.
+Status Server::hand_on(const Claim& claim, const Child& child) {
+  TRY(wire::send(claim.connection.get(), wire::ClaimMessage::kClaimant, claim.id, child.who, {}, MSG_DONTWAIT));
   Order order{OrderKind::kAnswer, {}, {}, claim.id};
   const int fd = claim.connection.get();
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(&order);
-  if (!send_packet(child->second.channel.get(), {bytes, sizeof order}, {&fd, 1}, MSG_DONTWAIT).ok()) {
-    return fail_claim(id, ESRCH, "the client's child has ended");
-  }
-  claims_.erase(id);
+  return send_packet(child.channel.get(), {bytes, sizeof order}, {&fd, 1}, MSG_DONTWAIT);
 }
 
 void Server::serve_parked(const Token& token) {

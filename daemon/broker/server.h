@@ -1,5 +1,5 @@
 // The broker's main process: accepts, forks a child for each client, keeps token -> child, and passes each claim on to the
-// child that holds its token. It receives no byte and no descriptor of a client, and never waits for a child: one that hangs
+// child that holds its token, after it has said itself whose the client is. It receives no byte and no descriptor of a client, and never waits for a child: one that hangs
 // is killed at its deadline, and forgotten but for its place in the limits. All tables are bounded.
 #pragma once
 
@@ -10,10 +10,9 @@
 #include <sys/types.h>
 
 #include "base/result.h"
-#include "base/socket.h"
 #include "base/unique_fd.h"
 #include "daemon/broker/table.h"
-#include "daemon/wire/plan.h"
+#include "daemon/wire/claim.h"
 
 namespace sandboxd::broker {
 
@@ -31,6 +30,7 @@ class Server {
     pid_t pid = 0;
     UniqueFd channel{};
     std::uint64_t deadline = 0;
+    wire::Claimant who{};
   };
   struct Claim {
     UniqueFd connection{};
@@ -45,7 +45,7 @@ class Server {
   Status dispatch(std::uint64_t tag);
   void accept_clients(int listener, bool admin);
   bool accept_one(int listener, bool admin);
-  bool start_child(UniqueFd connection, const PeerCredentials& peer, bool admin);
+  bool start_child(UniqueFd connection, wire::Claimant who);
   void read_child(ChildId id);
   void forget_child(ChildId id);
   void refuse_token(ChildId id);
@@ -53,6 +53,7 @@ class Server {
   bool accept_claim();
   void read_claim(ClaimId id);
   void serve_claim(ClaimId id);
+  Status hand_on(const Claim& claim, const Child& child);
   void fail_claim(ClaimId id, int code, const std::string& why);
   void serve_parked(const Token& token);
   void read_signals();

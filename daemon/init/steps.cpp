@@ -50,10 +50,14 @@ Outcome forbid_new_privs(State&) {
   return {sys::raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L), "prctl PR_SET_NO_NEW_PRIVS"};
 }
 
-// 1, not 0: the kernel skips a core_pattern pipe helper only at exactly 1 (fs/coredump.c), and the filter keeps it there.
+// 1, not 0: the kernel skips a core_pattern pipe helper only at exactly 1 (fs/coredump.c), and the filter keeps it there. Under a
+// hard limit of 0 it is 0: the launcher has looked whether that is enough, and compares (base/core_limit.h).
 Outcome forbid_core(State&) {
-  const rlimit one{1, 1};
-  return {sys::raw(SYS_prlimit64, 0, RLIMIT_CORE, &one, nullptr), "setrlimit RLIMIT_CORE"};
+  rlimit limit{};
+  if (const long r = sys::raw(SYS_prlimit64, 0, RLIMIT_CORE, nullptr, &limit); r < 0)
+    return {r, "getrlimit RLIMIT_CORE"};
+  limit.rlim_cur = limit.rlim_max = limit.rlim_max < 1 ? 0 : 1;
+  return {sys::raw(SYS_prlimit64, 0, RLIMIT_CORE, &limit, nullptr), "setrlimit RLIMIT_CORE"};
 }
 
 // A signal that is ignored stays so over clone3 (CLONE_CLEAR_SIGHAND resets handlers only) and over exec. Whoever started us

@@ -24,21 +24,33 @@ Result<UniqueFd> begin_claim(const std::string& socket, const wire::JailPlan& pl
   return broker;
 }
 
-Result<Client> finish_claim(int broker) {
+namespace {
+
+Result<wire::Message> next_answer(int broker, wire::ClaimMessage wanted, std::size_t fds) {
   TRY_ASSIGN(const bool ready, wait_readable(broker, monotonic_usec() + 2 * wire::kClaimWaitUsec));
   if (!ready) return sys_error_code(ETIMEDOUT, "the broker does not answer");
-  TRY_ASSIGN(wire::Message answer, wire::receive_message(broker, kMaxFdsPerMessage - 1));
+  TRY_ASSIGN(wire::Message answer, wire::receive_message(broker, fds));
   if (answer.end) return sys_error_code(ECONNRESET, "the broker closed the claim");
   if (answer.type == static_cast<std::uint16_t>(wire::ClaimMessage::kClaimFailed)) {
     TRY_ASSIGN(const wire::Refused refused, wire::body_of<wire::Refused>(answer));
     return sys_error_code(refused.code == 0 ? EACCES : refused.code, "{}", refused.detail);
   }
-  if (answer.type != static_cast<std::uint16_t>(wire::ClaimMessage::kClaimed))
-    return sys_error_code(EPROTO, "answer of type {}", answer.type);
+  if (answer.type != static_cast<std::uint16_t>(wanted))
+    return sys_error_code(EPROTO, "the broker's answer is of type {}", answer.type);
+  return answer;
+}
+
+}  // namespace
+
+Result<Client> finish_claim(int broker) {
   Client client;
-  TRY_ASSIGN(client.who, wire::body_of<wire::Claimed>(answer));
-  client.fds = std::move(answer.fds);
-  if (client.who.has_mount_ns) {
+  // The first is main's own, sent before the child that its client may have taken over could send anything.
+  TRY_ASSIGN(const wire::Message first, next_answer(broker, wire::ClaimMessage::kClaimant, 0));
+  TRY_ASSIGN(client.who, wire::body_of<wire::Claimant>(first));
+  TRY_ASSIGN(wire::Message second, next_answer(broker, wire::ClaimMessage::kClaimed, kMaxFdsPerMessage - 1));
+  TRY_ASSIGN(const wire::Claimed claimed, wire::body_of<wire::Claimed>(second));
+  client.fds = std::move(second.fds);
+  if (claimed.has_mount_ns) {
     if (client.fds.empty()) return sys_error_code(EPROTO, "claim without its mount namespace");
     client.mount_namespace = std::move(client.fds.back());
     client.fds.pop_back();

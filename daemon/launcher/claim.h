@@ -13,14 +13,15 @@
 namespace sandboxd::launcher {
 
 struct Client {
-  wire::Claimed who{};
+  wire::Claimant who{};
   std::vector<UniqueFd> fds{};
   UniqueFd mount_namespace{};  // only when the client is in another one
 };
 
 // Asks for the descriptors under the plan's token; the broker looks them up while the caller does something else.
 Result<UniqueFd> begin_claim(const std::string& socket, const wire::JailPlan& plan);
-// EACCES for a token that nobody holds. The ids are the kernel's, through the broker; never the plan's.
+// EACCES for a token that nobody holds. The ids are the kernel's, through the broker's main process; never the plan's, nor those
+// of the broker's child that sends the descriptors.
 Result<Client> finish_claim(int broker);
 // While it lives, files are looked up as the client (setfsuid(2)): what a directory refuses to its owner's caller, it refuses
 // to us, and a private one opens.

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/core_limit.h"
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/socket.h"
@@ -32,6 +33,7 @@
 #include "daemon/wire/audit.h"
 #include "daemon/wire/launcher.h"
 #include "daemon/wire/narrow.h"
+#include "daemon/wire/nesting.h"
 #include "daemon/wire/sync.h"
 
 namespace sandboxd::launcher {
@@ -73,6 +75,7 @@ class Launch {
   Step collect_mounts();
   Step collect_root();
   Step read_resolver();
+  Step choose_owner_map(const wire::Bind& bind);
   Step collect_binds();
   Step collect_stdio();
   Step prepare_clone();
@@ -92,7 +95,9 @@ class Launch {
   std::optional<cgroups::Cgroup> cgroup_{};
   UniqueFd file_owner_{};  // the helper user namespace
   std::vector<UniqueFd> binds_{};
+  UniqueFd file_owner_only_{};  // the same without a group
   std::vector<bool> bind_is_directory_{};
+  std::vector<int> bind_id_maps_{};  // one of the two
   std::vector<RootEntry> root_entries_{};
   std::vector<UniqueFd> stdio_{};
   std::string resolv_conf_{};
@@ -101,11 +106,17 @@ class Launch {
   UniqueFd pidfd_{}, init_process_{};
   std::int32_t init_pid_ = 0;
   std::uint64_t network_inode_ = 0;
+  std::uint64_t core_limit_ = 1;
   bool landlock_probe_ = false;
   wire::Started started_{};
 };
 
 Step Launch::begin() {
+  const auto hard = hard_core_limit();
+  STEP("core-limit", hard);
+  const auto core_limit = job_core_limit(host_.proc_dir, *hard);
+  STEP("core-limit", core_limit);
+  core_limit_ = *core_limit;
   started_.broker_uid = 0xFFFFFFFFU;
   if (!plan_.has_token) {
     if (!plan_.binds.empty() || plan_.root == wire::RootKind::kDirectory ||
@@ -204,8 +215,25 @@ Result<UniqueFd> Launch::clone_client_tree(int fd, bool directory) {
   return clone_tree(fd, "", directory);
 }
 
+// A read-only mount stops neither FIFOs nor sockets, and below a writable place Landlock lets them through. There the map leaves
+// the files' group out: inode_permission() (fs/namei.c) refuses every write to what has an owner without a map, and reading as
+// the owner stays. A map can't be empty (EINVAL), so it has a group that no file has.
+Step Launch::choose_owner_map(const wire::Bind& bind) {
+  const bool nested = wire::writable_above(plan_, bind) != nullptr;
+  if (nested && !file_owner_only_) {
+    const std::uint32_t nobodys = first_id_ + kInitOffset;
+    auto owner =
+        make_file_owner_namespace(host_.proc_dir, {client_.who.uid, first_id_ + kJobOffset}, {nobodys, nobodys});
+    STEP("id-maps", owner);
+    file_owner_only_ = std::move(owner).value();
+  }
+  bind_id_maps_.push_back(nested ? file_owner_only_.get() : file_owner_.get());
+  return {};
+}
+
 Step Launch::collect_binds() {
   for (const wire::Bind& bind : plan_.binds) {
+    if (Step failed = choose_owner_map(bind)) return failed;
     if (bind.fd >= client_.fds.size())
       return StepError{"workspace", sys_error_code(EBADF, "descriptor {} of {}", bind.fd, client_.fds.size()), true};
     const int fd = client_.fds[bind.fd].get();
@@ -267,7 +295,8 @@ Step Launch::collect_stdio() {
 
 Step Launch::collect_mounts() {
   if (plan_.has_token) {
-    auto owner = make_file_owner_namespace(host_.proc_dir, client_.who.uid, client_.who.gid, first_id_ + kJobOffset);
+    const std::uint32_t job = first_id_ + kJobOffset;
+    auto owner = make_file_owner_namespace(host_.proc_dir, {client_.who.uid, job}, {client_.who.gid, job});
     STEP("id-maps", owner);
     file_owner_ = std::move(owner).value();
   }
@@ -345,7 +374,7 @@ Step Launch::pin_and_map() {
   // While the jail puts its root together: the client's trees become the job's. The descriptors are shared with it.
   for (std::size_t i = 0; i < binds_.size(); ++i) {
     const std::uint64_t attributes = kProtected | (plan_.binds[i].access == wire::Access::kRo ? MOUNT_ATTR_RDONLY : 0);
-    STEP("workspace", add_attributes(binds_[i].get(), attributes, bind_is_directory_[i], file_owner_.get())
+    STEP("workspace", add_attributes(binds_[i].get(), attributes, bind_is_directory_[i], bind_id_maps_[i])
                           .context("{}", quoted(plan_.binds[i].target)));
   }
   return {};
@@ -368,9 +397,8 @@ Step Launch::await_ready_and_read_back() {
   if (record.what != wire::Sync::kReady)
     return StepError{"set-up", sys_error_code(ECHILD, "the jail died while it was set up"), false};
   landlock_probe_ = record.landlock_probe == 1;
-  const Expected expected{
-      &plan_,          first_id_,        init_pid_, network_inode_, cgroup_name(plan_.number), host_.landlock_abi,
-      landlock_probe_, &host_.namespaces};
+  const Expected expected{&plan_,      first_id_,          init_pid_,       network_inode_,   cgroup_name(plan_.number),
+                          core_limit_, host_.landlock_abi, landlock_probe_, &host_.namespaces};
   auto facts = read_back_launch(host_.proc_dir, *cgroup_, expected);
   STEP("read-back", facts);
   started_.readback = std::move(facts).value();

@@ -66,7 +66,7 @@ Status write_id_maps(int proc_pid_dir, const std::vector<IdRange>& uids, const s
   return write_file_at(proc_pid_dir, "gid_map", map_text(gids));
 }
 
-Result<UniqueFd> make_file_owner_namespace(int proc_dir, std::uint32_t uid, std::uint32_t gid, std::uint32_t job_id) {
+Result<UniqueFd> make_file_owner_namespace(int proc_dir, const IdRange& uid, const IdRange& gid) {
   // It shares our memory, so that no page table is copied for a process that only waits to be killed.
   alignas(16) static std::array<std::uint8_t, 4096> stack;
   const long pid = sys::clone_on_stack(CLONE_NEWUSER | CLONE_VM | SIGCHLD, stack.data() + stack.size(), nullptr,
@@ -75,7 +75,7 @@ Result<UniqueFd> make_file_owner_namespace(int proc_dir, std::uint32_t uid, std:
   const UniquePid holder(static_cast<int>(pid), UniqueFd());
   const UniqueFd dir(::openat(proc_dir, std::to_string(pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!dir) return sys_error("open /proc/{}", pid);
-  TRY(write_id_maps(dir.get(), {{uid, job_id, 1}}, {{gid, job_id, 1}}));
+  TRY(write_id_maps(dir.get(), {uid}, {gid}));
   UniqueFd ns(::openat(dir.get(), "ns/user", O_RDONLY | O_CLOEXEC));
   if (!ns) return sys_error("open /proc/{}/ns/user", pid);
   return ns;

@@ -19,9 +19,9 @@ struct IdRange {
 // One write each, through a /proc/PID directory that the caller has pinned (user_namespaces(7)).
 Status write_id_maps(int proc_pid_dir, const std::vector<IdRange>& uids, const std::vector<IdRange>& gids);
 
-// A user namespace that maps only the caller's uid and gid to the job's: never the jail's own map, which under user root
-// would hand files of the host's uid 0 to the job.
-Result<UniqueFd> make_file_owner_namespace(int proc_dir, std::uint32_t uid, std::uint32_t gid, std::uint32_t job_id);
+// A user namespace that maps one uid and one gid of files, "inside", to ids of the jail, "outside": never the jail's own map,
+// which under user root would hand files of the host's uid 0 to the job.
+Result<UniqueFd> make_file_owner_namespace(int proc_dir, const IdRange& uid, const IdRange& gid);
 
 // A new network namespace for this process, owned by the host's user namespace so that the jail can't change it; lo is up.
 Status enter_new_network();

@@ -35,6 +35,25 @@ void add(wire::Readback& out, std::string name, std::string value) {
   out.facts.push_back({std::move(name), std::move(value)});
 }
 
+std::string_view next_column(std::string_view& line) {
+  line.remove_prefix(std::min(line.size(), line.find_first_not_of(' ')));
+  const std::string_view word = line.substr(0, line.find(' '));
+  line.remove_prefix(word.size());
+  return word;
+}
+
+// "soft hard", of the line of /proc/PID/limits (proc(5)).
+Result<std::string> core_limit_of(int process) {
+  TRY_ASSIGN(const std::string text, read_file(process, "limits"));
+  constexpr std::string_view kName = "\nMax core file size ";
+  const std::size_t at = text.find(kName);
+  if (at == std::string::npos) return sys_error_code(EPROTO, "no core limit in /proc/PID/limits");
+  std::string_view line = std::string_view(text).substr(at + kName.size());
+  line = line.substr(0, line.find('\n'));
+  const std::string_view soft = next_column(line);
+  return fmt::format("{} {}", soft, next_column(line));
+}
+
 // Of the job: what it holds, and which namespaces it is in.
 Status add_process(wire::Readback& out, int process) {
   TRY_ASSIGN(const ProcStatus status, read_proc_status(process));
@@ -49,6 +68,8 @@ Status add_process(wire::Readback& out, int process) {
   add(out, "no_new_privs", status.no_new_privs ? "1" : "0");
   add(out, "seccomp", std::to_string(static_cast<unsigned>(status.seccomp)));
   add(out, "seccomp_filters", std::to_string(status.seccomp_filters));
+  TRY_ASSIGN(std::string core_limit, core_limit_of(process));
+  add(out, "core_limit", std::move(core_limit));
   for (const char* name : kNamespaces) {
     TRY_ASSIGN(const std::uint64_t inode, namespace_inode(process, name));
     add(out, std::string("ns.") + name, std::to_string(inode));
@@ -152,6 +173,7 @@ void compare_process(Comparison& compare, const Expected& expected) {
   for (const char* set : {"cap_inh", "cap_prm", "cap_eff", "cap_bnd", "cap_amb"}) compare.want(set, capability_text(0));
   compare.want("no_new_privs", "1");
   compare.want("seccomp", "2");
+  compare.want("core_limit", fmt::format("{0} {0}", expected.core_limit));
   compare.want("cgroup", expected.cgroup_path);
   compare.want("ns.net", std::to_string(expected.network_inode));
 }
@@ -174,9 +196,9 @@ void compare_mounts(Comparison& compare, const wire::JailPlan& plan) {
   }
   for (const wire::Bind& bind : plan.binds) {
     const bool rw = bind.access == wire::Access::kRw;
-    if (!rw) compare.want_mount(bind.target, {"ro", "nosuid", "nodev"});
+    if (!rw) compare.want_mount(bind.target, {"ro", "nosuid", "nodev", "idmapped"});
     if (rw) writable.push_back(bind.target);
-    if (rw) compare.want_mount(bind.target, {"nosuid", "nodev"});
+    if (rw) compare.want_mount(bind.target, {"nosuid", "nodev", "idmapped"});
   }
   compare.want_all_mounts(writable);
 }

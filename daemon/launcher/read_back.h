@@ -27,6 +27,7 @@ struct Expected {
   std::int32_t init_pid = 0;        // in this pid namespace
   std::uint64_t network_inode = 0;  // the one that was made (or the host's)
   std::string cgroup_path{};        // its last part
+  std::uint64_t core_limit = 1;
   int landlock_abi = 0;
   bool landlock_probe = false;  // jail-init's own, taken before anything of the workload ran
   const HostNamespaces* host = nullptr;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/core_limit.h"
 #include "base/path.h"
 #include "base/socket.h"
 #include "base/text.h"
@@ -284,6 +285,7 @@ Status run_standalone(const StandaloneOptions& options) {
   TRY(check_start(options));
   ::umask(022);
   std::signal(SIGPIPE, SIG_IGN);
+  raise_core_limit();
   // The first jails of a launcher that died become our children, not the host's.
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) return sys_error("prctl PR_SET_CHILD_SUBREAPER");
   Settings settings;

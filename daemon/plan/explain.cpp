@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "daemon/wire/nesting.h"
 
 namespace sandboxd::plan {
 namespace {
@@ -69,7 +70,8 @@ Json binds_json(const wire::JailPlan& plan) {
     list.push_back({{"fd", bind.fd},
                     {"target", text_json(bind.target)},
                     {"access", name_of(bind.access, {"ro", "rw"})},
-                    {"workspace", bind.workspace}});
+                    {"workspace", bind.workspace},
+                    {"groups", wire::writable_above(plan, bind) == nullptr ? "mapped" : "hidden"}});
   }
   return list;
 }

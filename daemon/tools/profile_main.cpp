@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "daemon/profilec/compile_set.h"
@@ -81,25 +82,37 @@ Result<std::string> sizes_of(const filters::Filter& filter, const filters::Param
   return text;
 }
 
-Status check_filter_file(SourceFiles& files, const std::string& path, FileKind kind) {
+void print_line(const nlohmann::json& value) {
+  fmt::print("{}\n", value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+Status check_filter_file(const Options& options, SourceFiles& files, const std::string& path, FileKind kind) {
   TRY_ASSIGN(const std::string name, files.add_filter(path));
   const bool whole = kind == FileKind::kFilter;
   TRY_ASSIGN(const filters::Filter filter, whole ? filters::load_filter(name, files.filter_loader())
                                                  : filters::load_filter("check", including(files, name)));
   for (const std::string unix_sockets : {"none", "any"}) {
     TRY_ASSIGN(const std::string sizes, sizes_of(filter, {{"unix_sockets", unix_sockets}}));
-    fmt::print("{}: filter '{}' with unix_sockets {}: {}\n", path, name, unix_sockets, sizes);
+    if (options.json) {
+      print_line({{"file", path}, {"filter", name}, {"unix_sockets", unix_sockets}, {"size", sizes}});
+    } else {
+      fmt::print("{}: filter '{}' with unix_sockets {}: {}\n", path, name, unix_sockets, sizes);
+    }
   }
   return {};
 }
 
-Status check_profile_file(SourceFiles& files, const std::string& path) {
+Status check_profile_file(const Options& options, SourceFiles& files, const std::string& path) {
   TRY_ASSIGN(const std::string name, files.add_profile(path));
   TRY_ASSIGN(const filters::Profile profile, filters::load_profile(name, files.profile_source()));
   TRY_ASSIGN(const filters::Filter filter, filters::load_filter(profile.filter, files.filter_loader())
                                                .context("{}: filter {}", path, sandboxd::quoted(profile.filter)));
   TRY_ASSIGN(const std::string sizes, sizes_of(filter, {{"unix_sockets", profile.unix_sockets}}));
-  fmt::print("{}: profile '{}', filter '{}': {}\n", path, name, profile.filter, sizes);
+  if (options.json) {
+    print_line({{"file", path}, {"profile", name}, {"filter", profile.filter}, {"size", sizes}});
+  } else {
+    fmt::print("{}: profile '{}', filter '{}': {}\n", path, name, profile.filter, sizes);
+  }
   return {};
 }
 
@@ -108,8 +121,8 @@ Status check(const Options& options) {
   TRY_ASSIGN(Loaded loaded, load(options));
   for (const std::string& path : options.files) {
     TRY_ASSIGN(const FileKind kind, kind_of(path));
-    TRY(kind == FileKind::kProfile ? check_profile_file(loaded.files, path)
-                                   : check_filter_file(loaded.files, path, kind));
+    TRY(kind == FileKind::kProfile ? check_profile_file(options, loaded.files, path)
+                                   : check_filter_file(options, loaded.files, path, kind));
   }
   return {};
 }
@@ -179,6 +192,7 @@ int run(int argc, char** argv) {
   CLI::App* check_app =
       app.add_subcommand("check", "check profile and filter files; later ones may inherit earlier ones");
   check_app->add_option("FILE", options.files)->required();
+  check_app->add_flag("--json", options.json, "print JSON, a line for each file");
   check_app->callback([&] { finish(check); });
   CLI::App* show_app = app.add_subcommand("show", "a profile with all that it inherits");
   show_app->add_option("PROFILE", options.what, "name or file; the configured default if left out");
@@ -193,7 +207,13 @@ int run(int argc, char** argv) {
   CLI::App* table_app = app.add_subcommand("table", "a Markdown page of what a filter refuses");
   table_app->add_option("FILTER", options.what)->required();
   table_app->callback([&] { finish(table); });
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    fmt::print(stderr, "sandboxd-profile: {}; see --help\n", error.what());
+    return 2;
+  }
   return EXIT_SUCCESS;
 }
 

@@ -95,7 +95,7 @@ _sandboxctl() {
         audit) COMPREPLY=($(compgen -W "verify" -- "$current")) ;;
         inspect | wait | kill | rm) COMPREPLY=($(compgen -W "$(_sandboxctl_jails "$socket")" -- "$current")) ;;
         "profile show") _sandboxctl_value --profile "$current" "$socket" ;;
-        "profile check" | "profile explain") COMPREPLY=($(compgen -f -- "$current")) ;;
+        "profile check") COMPREPLY=($(compgen -f -- "$current")) ;;
         "audit verify") COMPREPLY=($(compgen -d -- "$current")) ;;
         run | explain) COMPREPLY=($(compgen -c -- "$current")) ;;
     esac

@@ -28,7 +28,7 @@ Result<client::Connection> connect(const Globals& globals) {
 }
 
 Result<client::Connection> connect(const client::SocketPaths& same_daemon) {
-  return client::Connection::open({same_daemon});
+  return client::Connection::open({same_daemon}, /*wait=*/false);
 }
 
 }  // namespace sandboxd::ctl

@@ -59,6 +59,6 @@ int fail(const Invocation& invocation, const client::Message& refused);
 
 // To the daemon that --socket, SANDBOXD_SOCKET and the caller's uid choose.
 Result<client::Connection> connect(const Globals& globals);
-Result<client::Connection> connect(const client::SocketPaths& same_daemon);
+Result<client::Connection> connect(const client::SocketPaths& same_daemon);  // never waits
 
 }  // namespace sandboxd::ctl

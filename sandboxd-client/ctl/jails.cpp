@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <memory>
 
@@ -59,6 +60,7 @@ int run_ps(const Invocation& invocation) {
     }
     infos.push_back(std::move(info));
   }
+  std::ranges::stable_sort(infos, {}, &protocol::JailInfo::started);
   return print(invocation, render(jail_table(infos, realtime_usec()), output_style()));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <memory>
 
 #include <fmt/core.h>
@@ -118,7 +119,12 @@ void Options::text(const char* name, std::string& value, const char* type, const
 }
 
 void Options::number(const char* name, std::uint64_t& value, const char* type, const char* help) {
-  app_.add_option(name, value, help)->type_name(type)->capture_default_str();
+  const auto number = [](const std::string& text) {
+    return parse_uint(text, std::numeric_limits<std::uint64_t>::max())
+               ? std::string()
+               : fmt::format("{} must be a number, 0 or more", sandboxd::quoted(text));
+  };
+  app_.add_option(name, value, help)->check(number)->type_name(type)->capture_default_str();
 }
 
 void Options::choice(const char* name, std::string& value, std::vector<std::string> choices, const char* help) {

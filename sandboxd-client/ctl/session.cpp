@@ -10,8 +10,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "protocol/codec.h"
+#include "protocol/errors.h"
 #include "sandboxd-client/ctl/exit_status.h"
 #include "sandboxd-client/failure.h"
 
@@ -42,13 +44,14 @@ Result<UniqueFd> watch_signals() {
 }
 
 Session::Session(const Invocation& invocation, client::Connection connection, client::HandedIn handed_in,
-                 UniqueFd signals)
+                 UniqueFd signals, std::uint64_t end_wait)
     : invocation_(invocation),
       connection_(std::move(connection)),
       handed_in_(std::move(handed_in)),
       signals_(std::move(signals)),
       out_(STDOUT_FILENO),
-      error_(STDERR_FILENO) {}
+      error_(STDERR_FILENO),
+      end_wait_(end_wait) {}
 
 int Session::run() {
   while (!over()) {
@@ -58,14 +61,16 @@ int Session::run() {
 }
 
 bool Session::over() const {
-  if (gave_up_ || refused_) return true;
+  if (gave_up_) return true;
+  const bool written = (out_.empty() || out_.broken()) && (error_.empty() || error_.broken());
+  if (refused_) return written;
   if (!report_) return false;
   // Processes that even SIGKILL does not end keep their pipes open; what they had written was taken before the report.
   const bool stuck = report_->verdict == protocol::Verdict::kStuck;
   for (const Stream& stream : outputs_) {
     if (!stream.ended() && !stuck) return false;
   }
-  return (out_.empty() || out_.broken()) && (error_.empty() || error_.broken());
+  return written;
 }
 
 int Session::finish() {
@@ -88,7 +93,7 @@ Status Session::turn() {
   Poller poller;
   const std::size_t signal_index = poller.add(signals_.get(), POLLIN);
   // Output that came in replies waits here, in bounds: the daemon, and so the job, waits for us.
-  const bool reads = !report_ && !out_.full() && !error_.full();
+  const bool reads = !report_ && !refused_ && !out_.full() && !error_.full();
   const std::size_t reply_index = reads ? poller.add(connection_.fd(), POLLIN) : 0;
   for (Killer& killer : killers_) killer.index = poller.add(killer.connection.fd(), POLLIN);
   for (Stream& stream : outputs_) stream.poll_with(poller);
@@ -96,7 +101,7 @@ Status Session::turn() {
   if (job_input_) job_input_->poll_with(poller);
   out_.poll_with(poller);
   error_.poll_with(poller);
-  TRY(poller.wait(-1));
+  TRY(poller.wait(wait_ms()));
 
   TRY(work_streams(poller));
   for (Killer& killer : killers_) {
@@ -105,6 +110,7 @@ Status Session::turn() {
   std::erase_if(killers_, [](const Killer& killer) { return killer.connection.fd() < 0; });
   if (reads && (poller.revents(reply_index) & kReadable) != 0) TRY(take_messages());
   if ((poller.revents(signal_index) & kReadable) != 0) TRY(take_signal());
+  if (give_up_at_ != 0 && monotonic_usec() >= give_up_at_) give_up("the job has not ended in time");
   return {};
 }
 
@@ -145,6 +151,8 @@ Status Session::take_messages() {
 
 Status Session::take(Message message) {
   if (!message.error.empty()) {
+    const Json error = {{"error", {{"name", message.error}, {"parameters", message.parameters}}}};
+    if (invocation_.globals.json) out_.push(protocol::to_text(error) + "\n");
     refused_ = std::move(message);
     return {};
   }
@@ -217,6 +225,7 @@ Status Session::take_signal() {
   if (::read(signals_.get(), &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return {};
   const int number = static_cast<int>(info.ssi_signo);
   ++signals_taken_;
+  last_signal_ = number;
   if (jail_.empty()) {
     gave_up_ = 128 + number;  // nothing runs yet; the daemon gives up the start when we hang up
     return {};
@@ -225,10 +234,8 @@ Status Session::take_signal() {
     gave_up_ = exit_status(*report_);  // the job is over: only somebody who doesn't read our output keeps us
     return {};
   }
-  if (const Status sent = send_kill(number); !sent.ok()) {
-    fail(invocation_, sent.error());
-    gave_up_ = 128 + number;
-  }
+  if (give_up_at_ == 0) give_up_at_ = monotonic_usec() + end_wait_;
+  if (const Status sent = send_kill(number); !sent.ok()) give_up(client::failure_text(sent.error()));
   return {};
 }
 
@@ -246,15 +253,28 @@ void Session::take_kill_answer(Killer& killer) {
   const Result<bool> open = killer.connection.read_ready();
   Result<std::optional<Message>> answer = killer.connection.next();
   if (!open.ok()) {
-    fail(invocation_, open.error());
+    give_up(client::failure_text(open.error()));
   } else if (!answer.ok()) {
-    fail(invocation_, answer.error());
-  } else if (answer.value() && !answer.value()->error.empty() && !report_) {
-    fail(invocation_, *answer.value());
-  } else if (!answer.value() && open.value()) {
-    return;  // more is to come
+    give_up(client::failure_text(answer.error()));
+  } else if (!answer.value()) {
+    if (open.value()) return;  // more is to come
+    give_up("the daemon closed the connection: it takes no more of this user");
+  } else if (const std::string& error = answer.value()->error; !error.empty() && error != protocol::kNotFound) {
+    give_up(client::failure_text(*answer.value()));  // a jail that isn't found has ended: its report is on its way
   }
   killer.connection = client::Connection();
+}
+
+// Hanging up is what the daemon can't refuse.
+void Session::give_up(const std::string& why) {
+  if (!report_) fail(invocation_, fmt::format("end the job: {}; hanging up, which kills it", why));
+  if (!report_ || monotonic_usec() >= give_up_at_) gave_up_ = report_ ? exit_status(*report_) : 128 + last_signal_;
+}
+
+int Session::wait_ms() const {
+  if (give_up_at_ == 0) return -1;
+  const std::uint64_t now = monotonic_usec();
+  return now >= give_up_at_ ? 0 : static_cast<int>((give_up_at_ - now) / 1000 + 1);
 }
 
 }  // namespace sandboxd::ctl

@@ -68,7 +68,8 @@ constexpr std::array kVerbs = {
     Verb{"", "doctor", "say what this kernel and host offer, what is missing and what that turns off", "",
          Runs::kNothing, bind_doctor},
     Verb{"profile", "check", "check profile files as the daemon would", "FILE...", Runs::kTool, bind_profile_check},
-    Verb{"profile", "explain", "explain what a profile allows, and why", "FILE", Runs::kTool, bind_profile_explain},
+    Verb{"profile", "explain", "say which rules decide a system call, and why", "SYSCALL", Runs::kTool,
+         bind_profile_explain},
     Verb{"audit", "verify", "check that an audit log is whole", "[DIR]", Runs::kTool, bind_audit_verify},
 };
 

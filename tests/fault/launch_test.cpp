@@ -1,5 +1,5 @@
 // E48: a launch is stopped before each of its steps, one of the programs is killed with SIGKILL, and the launch goes on. Then
-// nothing may be left of it (no cgroup, no process, no mount), and the next run works.
+// nothing may be left of it (no cgroup, no process, no mount), and the next run works. E27: nobody traces it meanwhile.
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -14,6 +14,7 @@
 
 #include "base/ids.h"
 #include "tests/support/command.h"
+#include "tests/support/probes.h"
 #include "tests/support/stack.h"
 
 namespace sandboxd::test {
@@ -33,7 +34,7 @@ constexpr std::array kSteps = {"launch:begin",   "launch:cgroup", "launch:networ
 // "itself": the process that has stopped.
 constexpr std::array kVictims = {"itself", "sandboxd-launcher", "sandboxd", "sandboxd-broker", "sandboxd-audit"};
 
-class LaunchFault : public testing::TestWithParam<const char*> {
+class AtStep : public testing::Test {
  protected:
   static std::string file(const Stack& stack, const char* name) { return stack.runtime_dir() + "/" + name; }
 
@@ -67,12 +68,22 @@ class LaunchFault : public testing::TestWithParam<const char*> {
       EXPECT_TRUE(wrote == 1 || errno == EPIPE) << wrote;  // it may have died since the open
     }
   }
-  static void kill_at(const Stack& stack, const std::string& workspace, const char* step, const std::string& victim) {
+  // A run that stops at the step.
+  static Command start_until(const Stack& stack, const std::string& workspace, const char* step) {
     arm(stack, step);
     Command command(stack.ctl_spec(kAlice, {"run", "--workspace=rw", "--workspace-dir", workspace, "--", "/bin/true"}));
-    ASSERT_TRUE(eventually([&] { return !hit(stack).empty(); }, scaled_ms(20'000)))
+    EXPECT_TRUE(eventually([&] { return !hit(stack).empty(); }, scaled_ms(20'000)))
         << "the launch never reached the step";
-    ASSERT_EQ(::unlink(file(stack, "fault").c_str()), 0);
+    EXPECT_EQ(::unlink(file(stack, "fault").c_str()), 0);
+    return command;
+  }
+};
+
+class LaunchFault : public AtStep, public testing::WithParamInterface<const char*> {
+ protected:
+  static void kill_at(const Stack& stack, const std::string& workspace, const char* step, const std::string& victim) {
+    Command command = start_until(stack, workspace, step);
+    ASSERT_FALSE(HasFailure());
     pid_t pid = 0;  // one that was killed at the step before may still be on its way
     const auto found = [&] {
       pid = victim == "itself" ? stopped_process(stack, step) : stack.program(victim);
@@ -87,13 +98,14 @@ class LaunchFault : public testing::TestWithParam<const char*> {
       EXPECT_NE(output.status, 0) << describe(output);
     }
   }
-  static void expect_clean(const Stack& stack, std::size_t mounts) {
+  static void expect_clean(const Stack& stack, const std::vector<std::string>& mounts) {
     const auto clean = [&] {
       return jail_cgroups(stack.slice()).empty() &&
              processes_of_ids(stack.slice() + kIdsPerJail, kIdsPerSlice - kIdsPerJail).empty();
     };
     EXPECT_TRUE(eventually(clean, scaled_ms(15'000))) << "jail cgroups: " << jail_cgroups(stack.slice()).size();
-    EXPECT_TRUE(eventually([&] { return host_mounts() == mounts; }, scaled_ms(5'000))) << host_mounts() << " mounts";
+    static_cast<void>(eventually([&] { return stack.mounts() == mounts; }, scaled_ms(5'000)));
+    EXPECT_EQ(stack.mounts(), mounts);
   }
   static void expect_works(const Stack& stack) {
     Output last;
@@ -114,7 +126,7 @@ TEST_P(LaunchFault, LeavesNothingBehindAtAnyStep) {
     ASSERT_EQ(stack.failure(), "");
     const std::string workspace = stack.dir().make("workspace", kAlice);
     ASSERT_EQ(stack.ctl(kAlice, {"run", "--", "/bin/true"}).status, 0);
-    const std::size_t mounts = host_mounts();
+    const std::vector<std::string> mounts = stack.mounts();
     for (std::size_t i = first; i < std::min(first + kStepsPerDaemon, kSteps.size()) && !HasFailure(); ++i) {
       SCOPED_TRACE(std::string("killed at ") + kSteps[i] + ": " + GetParam());
       kill_at(stack, workspace, kSteps[i], GetParam());
@@ -123,6 +135,33 @@ TEST_P(LaunchFault, LeavesNothingBehindAtAnyStep) {
     }
     for (const char* name : {"fault", "fault-hit", "fault-go"}) ::unlink(file(stack, name).c_str());
   }
+}
+
+// CVE-2026-41163, at each step of the set-up by itself: its caller, outside, tries every process below the launcher while the jail
+// stands still half made.
+TEST_F(AtStep, E27_ItsCallerTakesHoldOfNoProcess) {
+  const Stack stack;
+  ASSERT_EQ(stack.failure(), "");
+  const std::string workspace = stack.dir().make("workspace", kAlice);
+  CommandSpec spec;
+  spec.argv = {stack.probes() + "/probe_trace", "family", std::to_string(stack.program("sandboxd-launcher"))};
+  spec.uid = kAlice;
+  CommandSpec child = spec;
+  child.argv = {spec.argv[0], "child"};
+  const Output control = run(child);
+  for (const char* step : kSteps) {
+    SCOPED_TRACE(step);
+    Command command = start_until(stack, workspace, step);
+    ASSERT_FALSE(HasFailure());
+    Command attacker(spec);
+    EXPECT_TRUE(attacker.await_output("ready"));
+    attacker.signal(SIGTERM);
+    expect_refused(attacker.finish(), control,
+                   {"ptrace-attach", "ptrace-seize", "process_vm_readv", "mem", "pidfd_getfd"});
+    let_go(stack);
+    EXPECT_EQ(command.finish().status, 0);
+  }
+  for (const char* name : {"fault", "fault-hit", "fault-go"}) ::unlink(file(stack, name).c_str());
 }
 
 INSTANTIATE_TEST_SUITE_P(E48, LaunchFault, testing::ValuesIn(kVictims), [](const auto& row) {

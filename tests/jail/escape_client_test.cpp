@@ -1,4 +1,5 @@
-// Clients that are confined themselves get no more by a jail than they have: ids E69 and E70.
+// Clients that are confined themselves get no more by a jail than they have (E69, E70), and none takes hold of a jail from
+// outside (E27).
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
@@ -17,6 +18,7 @@
 #include <fmt/core.h>
 
 #include "base/broker_message.h"
+#include "base/ids.h"
 #include "base/socket.h"
 #include "tests/jail/escape.h"
 
@@ -180,6 +182,42 @@ TEST_F(Escape, E70_TheChildThatEntersAClientsNamespaceMakesFourKindsOfCall) {
     for (auto call = filter + 1; call != calls.end(); ++call) EXPECT_TRUE(allowed.contains(*call)) << *call;
   }
   EXPECT_EQ(entered, 1);
+}
+
+// How often each kind of process was there to be tried, by its id within a jail's share ("" for the host's uid 0).
+std::map<std::string, long> seen_by(const Output& attacker) {
+  std::map<std::string, long> seen;
+  std::istringstream lines(attacker.out);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string word, name;
+    std::uint32_t uid = 0;
+    long count = 0;
+    if (!(words >> word >> name >> uid >> count) || word != "seen") continue;
+    seen[uid == 0 ? "host root" : uid % kIdsPerJail == kInitOffset ? "jail-init" : "job"] += count;
+  }
+  return seen;
+}
+
+// CVE-2026-41163: a helper that its caller could trace while it set the jail up. The same uid outside tries every process below the
+// launcher, without pause, while jails start.
+TEST_F(Escape, E27_ACallerTakesHoldOfNoProcessOfAJailInItsSetUp) {
+  const std::string workspace = make_workspace();
+  const Output control = on_host(kAlice, {"probe_trace", "child"});
+  CommandSpec spec;
+  spec.argv = {stack().probes() + "/probe_trace", "family", std::to_string(stack().program("sandboxd-launcher"))};
+  spec.uid = kAlice;
+  Command attacker(spec);
+  ASSERT_TRUE(attacker.await_output("ready"));
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(jailed({"probe_ipc", "connect", "@nobody"}, workspace).status, 1) << i;
+  attacker.signal(SIGTERM);
+  const Output tried = attacker.finish();
+  expect_refused(tried, control, {"ptrace-attach", "ptrace-seize", "process_vm_readv", "mem", "pidfd_getfd"});
+  std::map<std::string, long> seen = seen_by(tried);
+  for (const auto& [kind, count] : seen) fmt::print("tried {} {} times\n", kind, count);
+  EXPECT_GT(seen["host root"], 100) << tried.out;  // launch children, and their clones before they have ids
+  EXPECT_GT(seen["jail-init"], 100) << tried.out;
+  EXPECT_GT(seen["job"], 10) << tried.out;
 }
 
 }  // namespace

@@ -147,7 +147,7 @@ TEST_F(Escape, E05_AProgramFromMemoryRunsAndIsConfinedAsItsMaker) {
 TEST_F(Escape, E07_LinksInARootLeadNoMountOut) {
   const std::string outside = stack().dir().make("outside-07", kAlice);
   std::ofstream(outside + "/victim") << "untouched\n";
-  const std::size_t mounts = host_mounts();
+  const std::vector<std::string> mounts = stack().mounts();
   int number = 0;
   for (const char* link :
        {"/dev", "/proc", "/sys", "/tmp", "/run", "/var/tmp", "/etc", "/usr", "/etc/resolv.conf", "/etc/passwd"}) {
@@ -158,7 +158,7 @@ TEST_F(Escape, E07_LinksInARootLeadNoMountOut) {
     EXPECT_EQ(std::distance(fs::directory_iterator(outside), fs::directory_iterator()), 1) << link;
     EXPECT_EQ(digest(outside + "/victim"), hex(sha256("untouched\n"))) << link;
   }
-  EXPECT_EQ(host_mounts(), mounts);
+  EXPECT_EQ(stack().mounts(), mounts);
   const Output control = on_host(0, {"probe_mounts", "naive", stack().dir().path() + "/root-07-0", "/dev", outside});
   EXPECT_TRUE(parse_probe(control)["escaped-mount"].through) << describe(control);
 }
@@ -169,7 +169,7 @@ TEST_F(Escape, E08_ALinkSwappedInDuringTheStartLeadsNoMountOut) {
   const std::string slot = stack().dir().make("root-08/usr/slot", kAlice);
   const std::string link = root + "/usr/link";
   fs::create_symlink(outside, link);
-  const std::size_t mounts = host_mounts();
+  const std::vector<std::string> mounts = stack().mounts();
   std::atomic<bool> over = false;
   std::thread swapper([&] {
     while (!over) ::renameat2(AT_FDCWD, slot.c_str(), AT_FDCWD, link.c_str(), RENAME_EXCHANGE);
@@ -184,7 +184,7 @@ TEST_F(Escape, E08_ALinkSwappedInDuringTheStartLeadsNoMountOut) {
   over = true;
   swapper.join();
   EXPECT_TRUE(fs::is_empty(outside));
-  EXPECT_EQ(host_mounts(), mounts);
+  EXPECT_EQ(stack().mounts(), mounts);
   EXPECT_GT(ran + refused, 0);
   RecordProperty("ran", ran);
   RecordProperty("refused", refused);

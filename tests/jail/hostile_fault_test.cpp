@@ -109,7 +109,7 @@ TEST(HostileFault, E13_E75_EachSetUpCallThatFailsEndsTheLaunchAndNothingElse) {
   Gate gate(stack.gate());
   const auto client = stack.connect();
   ASSERT_NE(client, nullptr) << stack.log();
-  const std::size_t mounts = host_mounts();
+  const std::vector<std::string> mounts = mounts_seen_by(stack.launcher().pid());
   const std::size_t descriptors = open_descriptors(stack.launcher().pid());
   std::uint32_t number = 1;
   long calls = 0;
@@ -133,7 +133,7 @@ TEST(HostileFault, E13_E75_EachSetUpCallThatFailsEndsTheLaunchAndNothingElse) {
   EXPECT_GT(calls, 40) << "the gate sees too little";
   expect_apart(*client, number + 1);
   EXPECT_TRUE(jail_cgroups(stack.slice()).empty());
-  EXPECT_EQ(host_mounts(), mounts);
+  EXPECT_EQ(mounts_seen_by(stack.launcher().pid()), mounts);
   EXPECT_TRUE(eventually([&] { return open_descriptors(stack.launcher().pid()) <= descriptors; }))
       << open_descriptors(stack.launcher().pid()) << " descriptors, " << descriptors << " before";
   EXPECT_TRUE(

@@ -290,6 +290,19 @@ TEST_F(Run, OurUnprivilegedProgramsHoldNoCapability) {
             status_line(stack().program("sandboxd-launcher"), "CapPrm"));
 }
 
+TEST_F(Run, AMountLeftWhereTheDaemonRunsIsSeenAndAnothersIsNot) {
+  const std::string point = stack().dir().make("mount-point", 0);
+  const std::vector<std::string> before = stack().mounts();
+  const std::string daemon = std::to_string(stack().parent());
+  const std::string mount = "mount -t tmpfs none " + point;
+  EXPECT_EQ(run({.argv = {"unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", mount}}).status, 0);
+  EXPECT_EQ(stack().mounts(), before);
+  EXPECT_EQ(run({.argv = {"nsenter", "--target", daemon, "--mount", "/bin/sh", "-c", mount}}).status, 0);
+  EXPECT_EQ(stack().mounts().size(), before.size() + 1);
+  EXPECT_EQ(run({.argv = {"nsenter", "--target", daemon, "--mount", "umount", point}}).status, 0);
+  EXPECT_EQ(stack().mounts(), before);
+}
+
 TEST_F(Run, NothingIsLeftAfterAHundredRuns) {
   const std::string workspace = make_workspace();
   const auto once = [&] { return shell({"--workspace=rw"}, "echo x >file; sleep 1000 & exit 0", workspace).status; };
@@ -303,11 +316,11 @@ TEST_F(Run, NothingIsLeftAfterAHundredRuns) {
   const auto settled = [&] { return jail_processes().empty() && jail_cgroups(stack().slice()).empty(); };
   EXPECT_TRUE(eventually(settled));
   const std::vector<std::size_t> before = descriptors();
-  const std::size_t mounts = host_mounts();
+  const std::vector<std::string> mounts = stack().mounts();
   const std::size_t children = children_of(stack().program("sandboxd-launcher")).size();
   for (int i = 0; i < 100; ++i) EXPECT_EQ(once(), 0) << i;
   EXPECT_TRUE(eventually(settled));
-  EXPECT_EQ(host_mounts(), mounts);
+  EXPECT_EQ(stack().mounts(), mounts);
   // A few may be open for what is made ahead; a hundred leaks would be a hundred.
   EXPECT_TRUE(eventually([&] {
     const std::vector<std::size_t> after = descriptors();

@@ -1,7 +1,10 @@
 #include "tests/support/host.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -9,8 +12,11 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -44,12 +50,50 @@ std::vector<pid_t> all_processes() {
   return pids;
 }
 
+// An abstract socket's name is one process's, and free again with it (unix(7)).
+UniqueFd take_name(const std::string& name) {
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path + 1, name.data(), std::min(name.size(), sizeof address.sun_path - 1));
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) < 0) return {};
+  return socket;
+}
+
+// Others make and remove cgroups meanwhile: one that goes is passed over, and its neighbours are looked at all the same.
+std::string find_directory(const fs::path& below, const std::string& name) {
+  std::error_code error;
+  std::vector<fs::path> directories;
+  for (auto row = fs::directory_iterator(below, error); !error && row != fs::directory_iterator();
+       row.increment(error)) {
+    std::error_code gone;
+    if (!row->is_directory(gone)) continue;
+    if (row->path().filename() == name) return row->path();
+    directories.push_back(row->path());
+  }
+  for (const fs::path& directory : directories) {
+    if (std::string found = find_directory(directory, name); !found.empty()) return found;
+  }
+  return "";
+}
+
 }  // namespace
 
 std::uint32_t test_slice() {
+  constexpr std::uint32_t kFirst = 200, kCount = 800;
   static std::uint32_t calls = 0;
-  const std::uint32_t at = 200 + (static_cast<std::uint32_t>(::getpid()) * 13 + calls++) % 800;
-  return kPoolFirst + at * kIdsPerSlice;
+  static std::vector<UniqueFd> held;
+  for (std::uint32_t tries = 0; tries < kCount; ++tries) {
+    const std::uint32_t at = kFirst + (static_cast<std::uint32_t>(::getpid()) * 13 + calls++) % kCount;
+    const std::uint32_t first = kPoolFirst + at * kIdsPerSlice;
+    UniqueFd lock = take_name(fmt::format("sandboxd-test-ids-{}", first));
+    if (!lock || !processes_of_ids(first, kIdsPerSlice).empty()) continue;
+    held.push_back(std::move(lock));
+    return first;
+  }
+  fmt::print(stderr, "every share of the id pool for tests is taken\n");
+  std::abort();
 }
 
 std::string status_line(pid_t pid, const std::string& name) {
@@ -100,11 +144,7 @@ std::string slice_cgroup(std::uint32_t slice_first) {
     std::istringstream words(line);
     std::string point;
     for (int i = 0; i < 5; ++i) words >> point;
-    std::error_code error;
-    auto row = fs::recursive_directory_iterator(point, fs::directory_options::skip_permission_denied, error);
-    for (; !error && row != fs::recursive_directory_iterator(); row.increment(error)) {
-      if (row->path().filename() == name) return row->path();
-    }
+    if (std::string found = find_directory(point, name); !found.empty()) return found;
   }
   return "";
 }
@@ -122,9 +162,26 @@ std::vector<std::string> jail_cgroups(std::uint32_t slice_first) {
   return found;
 }
 
-std::size_t host_mounts() {
-  const std::string text = read_text("/proc/self/mountinfo");
-  return static_cast<std::size_t>(std::ranges::count(text, '\n'));
+void own_mount_namespace() {
+  static const bool made = ::unshare(CLONE_NEWNS) == 0 &&
+                           ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                           ::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr) == 0;
+  if (made) return;
+  fmt::print(stderr, "make a mount namespace of the test's own: {}\n", std::strerror(errno));
+  std::abort();
+}
+
+std::vector<std::string> mounts_seen_by(pid_t pid) {
+  std::vector<std::string> found;
+  std::istringstream lines(read_text(fmt::format("/proc/{}/mountinfo", pid)));
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string number, parent, device, root, point;
+    words >> number >> parent >> device >> root >> point;
+    found.push_back(number + " " + point);
+  }
+  std::ranges::sort(found);
+  return found;
 }
 
 bool eventually(const std::function<bool()>& holds, int timeout_ms) {

@@ -15,7 +15,8 @@
 
 namespace sandboxd::test {
 
-// A share of the id pool for one daemon of a test: far from the first ones, and another for each call.
+// A share of the id pool for one daemon of a test: far from the first ones, another for each call, and no other test program's
+// while this one lives (suites run side by side).
 std::uint32_t test_slice();
 
 // The processes whose real uid is in first .. first + count - 1.
@@ -29,8 +30,12 @@ std::vector<pid_t> children_of(pid_t pid);
 // The directory of a daemon's jails in the cgroup2 hierarchy; empty when there is none.
 std::string slice_cgroup(std::uint32_t slice_first);
 std::vector<std::string> jail_cgroups(std::uint32_t slice_first);
-// As many lines as the host's mount namespace has mounts.
-std::size_t host_mounts();
+// The test program's own mount namespace, made by the first call, for all that it starts later: other tests' mounts don't show
+// there. Shared within itself, as systemd leaves "/": a mount that spreads out of a jail shows. Aborts where it can't be had.
+void own_mount_namespace();
+// The mounts of the namespace that this process is in, each by its number and place. Of one of a daemon's programs: what a launch
+// left on the host is there.
+std::vector<std::string> mounts_seen_by(pid_t pid);
 
 // Polls (no event tells of these things) until `holds` says so, or the deadline: what it said last.
 bool eventually(const std::function<bool()>& holds, int timeout_ms = 10'000);

@@ -178,6 +178,7 @@ JobEnd await_job(Launched& launched, int timeout_ms) {
 }
 
 LauncherStack::LauncherStack(const Options& options) : slice_(test_slice()) {
+  own_mount_namespace();
   copy_all_probes(dir_, "probes");
   std::filesystem::create_directories(dir_.path() + "/run");
   static_cast<void>(dir_.make("state/audit", own_id(slice_, OwnId::kAudit), 0700));

@@ -32,6 +32,7 @@ void copy_all_probes(const WorkDir& dir, const std::string& name) {
 }
 
 Stack::Stack(const std::string& config) : slice_(test_slice()) {
+  own_mount_namespace();
   copy_all_probes(dir_, "probes");
   std::filesystem::create_directories(runtime_dir());
   std::filesystem::create_directories(state_dir());

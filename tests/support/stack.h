@@ -32,6 +32,8 @@ class Stack {
   [[nodiscard]] std::string socket() const { return runtime_dir() + "/sandboxd.sock"; }
   [[nodiscard]] std::uint32_t slice() const { return slice_; }
   [[nodiscard]] pid_t parent() const { return daemon_ ? daemon_->pid() : -1; }
+  // Mounts of the mount namespace that the daemon runs in, which is this test program's own.
+  [[nodiscard]] std::vector<std::string> mounts() const { return mounts_seen_by(parent()); }
   // One of the parent's programs, by the name of its file; 0 when it does not run.
   [[nodiscard]] pid_t program(const std::string& name) const;
 

@@ -115,6 +115,10 @@ Outcome yama(const Context&) {
 
 Outcome core_dumps(const Context&) {
   const std::string pattern = setting("kernel/core_pattern");
+  if (pattern.starts_with('@')) {
+    return missing(
+        fmt::format("to a socket of the host, at any core limit ({}): set it to a file or to a program", pattern));
+  }
   if (!pattern.starts_with('|')) return offered("to files: " + pattern);
   // core(5): 1 is the limit at which the kernel starts no handler; with 0 it would.
   return offered(
@@ -135,7 +139,7 @@ constexpr std::array kProbes = {
     Probe{"mount-count", "room for mounts", Need::kInfo, "", mount_count},
     Probe{"unprivileged-namespaces", "user namespaces without root", Need::kInfo, "", unprivileged_namespaces},
     Probe{"yama", "the host's rule for ptrace", Need::kInfo, "", yama},
-    Probe{"core-dumps", "where core dumps go", Need::kInfo, "", core_dumps},
+    Probe{"core-dumps", "core dumps that a limit keeps in", Need::kRequired, "every jail", core_dumps},
     Probe{"security-modules", "security modules", Need::kInfo, "", security_modules},
 };
 

@@ -150,6 +150,16 @@ class Run(Case):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(DEADLINE), 128 + signal.SIGTERM)
 
+    def test_many_that_are_ended_at_once_all_end(self):
+        """More than a user's 64 connections are wanted: each run has one, and asks for another to pass the signal on."""
+        runs = [self.start("run", "--", "sh", "-c", "echo up; exec sleep 1000") for _ in range(60)]
+        for run in runs:
+            self.assertEqual(run.stdout.readline(), "up\n")
+        for run in runs:
+            run.send_signal(signal.SIGTERM)
+        for run in runs:
+            self.assertEqual(run.wait(DEADLINE), 128 + signal.SIGTERM)
+
     def test_json_ends_with_the_report(self):
         lines = [json.loads(line) for line in self.ctl("run", "--json", "--", "echo", "hi").stdout.splitlines()]
         self.assertEqual([list(line)[0] for line in lines], ["started", "output", "report"])
@@ -200,6 +210,29 @@ class Verbs(Case):
         self.assertLessEqual({"default", "strict"}, {line.split("\t")[0] for line in self.ctl("profile", "list").stdout.splitlines()})
         self.assertEqual(json.loads(self.ctl("profile", "show", "strict").stdout)["name"], "strict")
         self.assertTrue(re.search(r"^version\t", self.ctl("info").stdout, re.M))
+
+    def offline(self, *words):
+        """The programs behind these verbs are found beside the real sandboxctl."""
+        return subprocess.run([BIN / "sandboxctl", *words], capture_output=True, text=True, timeout=DEADLINE)
+
+    def test_profile_check_and_explain(self):
+        file = self.work / "mine.json"
+        profile = json.loads((BIN / "../share/sandboxd/profiles/strict.json").read_text())
+        file.write_text(json.dumps({**profile, "name": "mine"}))
+        lines = self.offline("profile", "check", "--json", file).stdout.splitlines()
+        self.assertEqual([json.loads(line)["profile"] for line in lines], ["mine"])
+        self.assertIn("profile 'mine'", self.offline("profile", "check", file).stdout)
+        self.assertIn("mount", self.offline("profile", "explain", "--profile=strict", "mount").stdout)
+        wrong = self.offline("profile", "check")
+        self.assertEqual((wrong.returncode, wrong.stderr), (2, "sandboxd-profile: FILE is required; see --help\n"))
+
+    def test_audit_verify(self):
+        self.ctl("run", "--", "true")
+        answer = json.loads(self.offline("audit", "verify", "--json", self.top / "state/audit").stdout)
+        self.assertIn(answer["verdict"], ("good", "unfinished"))  # it is written to meanwhile
+        self.assertGreater(answer["records"], 2)
+        wrong = self.offline("audit", "verify", "--nope")
+        self.assertEqual((wrong.returncode, wrong.stdout), (3, ""))
 
     def test_doctor(self):
         done = subprocess.run([BIN / "sandboxctl", "doctor", "--json"], capture_output=True, text=True, timeout=DEADLINE)

@@ -398,7 +398,8 @@ TEST(AuditVerifyProgram, SaysItByItsExitStatus) {
     test::RunningProgram program = test::RunningProgram::start(test::program_path("sandboxd-audit-verify"), options);
     return WEXITSTATUS(program.wait().value_or(-1));
   };
-  EXPECT_EQ(status_of({}), 3);
+  EXPECT_EQ(status_of({"--nope"}), 3);
+  EXPECT_EQ(status_of({dir.path(), dir.path()}), 3);
   EXPECT_EQ(status_of({dir.path()}), 2);
   std::filesystem::create_directory(dir.path() + "/seg");
   std::string text;

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -121,26 +123,45 @@ class BrokerProgram : public ::testing::Test {
     return {pid, UniqueFd(stop[1])};
   }
 
+  // The last message of an answer, and whose the client is when that came first.
+  struct Answer : wire::Message {
+    std::optional<wire::Claimant> who{};
+  };
+
   // What the launch child does.
-  Result<wire::Message> claim(const Token& token, std::uint64_t wait_usec = 5'000'000) const {
+  Result<Answer> claim(const Token& token, std::uint64_t wait_usec = 5'000'000) const {
     TRY_ASSIGN(const UniqueFd connection, connect_unix(path("broker-claim"), SOCK_SEQPACKET));
     TRY(wire::send(connection.get(), wire::ClaimMessage::kClaim, 42, wire::Claim{token}));
-    TRY_ASSIGN(const bool ready, wait_readable(connection.get(), monotonic_usec() + wait_usec));
-    if (!ready) return make_error("no answer");
-    return wire::receive_message(connection.get(), kMaxFdsPerMessage);
+    return answer_to(connection.get(), wait_usec);
+  }
+  static Result<Answer> answer_to(int connection, std::uint64_t wait_usec = 5'000'000) {
+    Answer answer;
+    for (;;) {
+      TRY_ASSIGN(const bool ready, wait_readable(connection, monotonic_usec() + wait_usec));
+      if (!ready) return make_error("no answer");
+      TRY_ASSIGN(static_cast<wire::Message&>(answer), wire::receive_message(connection, kMaxFdsPerMessage));
+      if (answer.type != static_cast<std::uint16_t>(wire::ClaimMessage::kClaimant)) return answer;
+      EXPECT_EQ(answer.id, 42U);
+      EXPECT_FALSE(answer.who) << "told twice";
+      TRY_ASSIGN(answer.who, wire::body_of<wire::Claimant>(answer));
+    }
   }
 
-  static wire::Claimed claimed(const Result<wire::Message>& answer) {
+  struct Claimed : wire::Claimant {
+    bool has_mount_ns = false;
+  };
+  static Claimed claimed(const Result<Answer>& answer) {
     EXPECT_TRUE(answer.ok()) << answer.error().message();
     if (!answer.ok()) return {};
     EXPECT_EQ(answer->type, static_cast<std::uint16_t>(wire::ClaimMessage::kClaimed));
     EXPECT_EQ(answer->id, 42U);
+    EXPECT_TRUE(answer->who) << "whose it is comes first";
     const Result<wire::Claimed> body = wire::body_of<wire::Claimed>(*answer);
     EXPECT_TRUE(body.ok());
-    return body.ok() ? *body : wire::Claimed{};
+    return answer->who && body.ok() ? Claimed{*answer->who, body->has_mount_ns} : Claimed{};
   }
 
-  static int failure(const Result<wire::Message>& answer) {
+  static int failure(const Result<Answer>& answer) {
     EXPECT_TRUE(answer.ok()) << answer.error().message();
     if (!answer.ok()) return -1;
     EXPECT_EQ(answer->type, static_cast<std::uint16_t>(wire::ClaimMessage::kClaimFailed));
@@ -164,8 +185,8 @@ class BrokerProgram : public ::testing::Test {
 
 TEST_F(BrokerProgram, GivesTheClaimerTheClientsFilesWithTheKernelsIds) {
   const Client alice = client(kAlice, token_of(1), {"/usr", "/etc/passwd"}, {60100, 60101});
-  const Result<wire::Message> answer = claim(token_of(1));
-  const wire::Claimed body = claimed(answer);
+  const Result<Answer> answer = claim(token_of(1));
+  const Claimed body = claimed(answer);
   EXPECT_EQ(body.uid, kAlice);
   EXPECT_EQ(body.gid, kAlice);
   EXPECT_THAT(body.groups, ::testing::ElementsAre(60100, 60101));
@@ -178,6 +199,40 @@ TEST_F(BrokerProgram, GivesTheClaimerTheClientsFilesWithTheKernelsIds) {
   ASSERT_EQ(::stat("/usr", &ours), 0);
   EXPECT_EQ(theirs.st_ino, ours.st_ino);
   EXPECT_EQ(theirs.st_dev, ours.st_dev);
+}
+
+// The process that sent the next packet, as the kernel says (SO_PASSCRED, unix(7)), and the packet's type.
+std::pair<pid_t, std::uint16_t> sender_of_next(int socket) {
+  EXPECT_TRUE(wait_readable(socket, monotonic_usec() + 5'000'000).ok());
+  wire::Header header;
+  iovec part{&header, sizeof header};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(sizeof(int) * kMaxFdsPerMessage)];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = &control[0];
+  message.msg_controllen = sizeof control;
+  EXPECT_GT(::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC), 0);
+  ucred sender{};
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_type == SCM_CREDENTIALS) std::memcpy(&sender, CMSG_DATA(c), sizeof sender);
+  }
+  return {sender.pid, header.type};
+}
+
+TEST_F(BrokerProgram, WhoseAClientIsSaysMainAndNotTheChildThatReadsTheClient) {
+  const Client alice = client(kAlice, token_of(1), {});
+  const Result<UniqueFd> connection = connect_unix(path("broker-claim"), SOCK_SEQPACKET);
+  ASSERT_TRUE(connection.ok());
+  const int yes = 1;
+  ASSERT_EQ(::setsockopt(connection->get(), SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes), 0);
+  ASSERT_TRUE(wire::send(connection->get(), wire::ClaimMessage::kClaim, 42, wire::Claim{token_of(1)}).ok());
+  const auto [first, claimant] = sender_of_next(connection->get());
+  EXPECT_EQ(claimant, static_cast<std::uint16_t>(wire::ClaimMessage::kClaimant));
+  EXPECT_EQ(first, broker_.pid());
+  const auto [second, claimed] = sender_of_next(connection->get());
+  EXPECT_EQ(claimed, static_cast<std::uint16_t>(wire::ClaimMessage::kClaimed));
+  EXPECT_NE(second, broker_.pid());
 }
 
 TEST_F(BrokerProgram, GivesATokenOnce) {
@@ -194,8 +249,7 @@ TEST_F(BrokerProgram, LetsAClaimWaitForATokenThatIsOnItsWay) {
   const Client bob = client(kBob, token_of(2), {});
   EXPECT_EQ(claimed(claim(token_of(2))).uid, kBob);
   const Client alice = client(kAlice, token_of(1), {"/usr"});
-  ASSERT_TRUE(wait_readable(early->get(), monotonic_usec() + 5'000'000).ok());
-  EXPECT_EQ(claimed(wire::receive_message(early->get(), kMaxFdsPerMessage)).uid, kAlice);
+  EXPECT_EQ(claimed(answer_to(early->get())).uid, kAlice);
 }
 
 TEST_F(BrokerProgram, AnswersAClaimForAnUnknownTokenAfterItsWait) {
@@ -215,7 +269,7 @@ TEST_F(BrokerProgram, KeepsATokenForTheFirstWhoSentIt) {
                             return refusal(thief.get());
                           }),
             as_int(BrokerRefusal::kTokenInUse));
-  const Result<wire::Message> answer = claim(token_of(1));
+  const Result<Answer> answer = claim(token_of(1));
   EXPECT_EQ(claimed(answer).uid, kAlice);
   EXPECT_EQ(answer->fds.size(), 1U);
 }
@@ -223,7 +277,7 @@ TEST_F(BrokerProgram, KeepsATokenForTheFirstWhoSentIt) {
 TEST_F(BrokerProgram, DropsTheFilesOfAClientThatCloses) {
   Client alice = client(kAlice, token_of(1), {"/usr"});
   alice.end();
-  const Result<wire::Message> answer = claim(token_of(1));
+  const Result<Answer> answer = claim(token_of(1));
   // Either its child has gone (no such token), or it answers that the client has.
   if (answer.ok() && answer->end) return;
   EXPECT_THAT(failure(answer), ::testing::AnyOf(ETIMEDOUT, ECANCELED, ESRCH));
@@ -241,7 +295,7 @@ TEST_F(BrokerProgram, RefusesRootOnThePublicSocket) {
 TEST_F(BrokerProgram, MarksWhatCameByTheAdminSocket) {
   const UniqueFd root(::open("/root", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   const UniqueFd connection = hand_in(token_of(1), {root.get()}, false, "broker-admin");
-  const wire::Claimed body = claimed(claim(token_of(1)));
+  const Claimed body = claimed(claim(token_of(1)));
   EXPECT_EQ(body.uid, 0U);
   EXPECT_TRUE(body.admin);
 }
@@ -269,7 +323,7 @@ TEST_F(BrokerProgram, RefusesAMessageThatIsNone) {
 TEST_F(BrokerProgram, HandsOverAMountNamespace) {
   const UniqueFd ns(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
   const UniqueFd connection = hand_in(token_of(1), {ns.get()}, true, "broker-admin");
-  const Result<wire::Message> answer = claim(token_of(1));
+  const Result<Answer> answer = claim(token_of(1));
   EXPECT_TRUE(claimed(answer).has_mount_ns);
   EXPECT_EQ(answer->fds.size(), 1U);
 }
@@ -280,7 +334,7 @@ TEST_F(BrokerProgram, TakesClaimsFromRootOnly) {
   ASSERT_EQ(::chmod(path("broker-claim").c_str(), 0666), 0);
   EXPECT_EQ(test::as_user(kBob,
                           [&] {
-                            const Result<wire::Message> answer = claim(token_of(1));
+                            const Result<Answer> answer = claim(token_of(1));
                             return answer.ok() && !answer->end ? 1 : 0;
                           }),
             0);
@@ -391,7 +445,7 @@ class BrokerWithASilentFileSystem : public BrokerProgram {
   std::string mount_point_;
   test::SilentFuse fuse_;
   int file_ = -1;
-  std::optional<Result<wire::Message>> answer_;
+  std::optional<Result<Answer>> answer_;
 };
 
 TEST_F(BrokerWithASilentFileSystem, HangsOnlyTheChildThatHoldsIt) {

@@ -2,13 +2,20 @@
 #include "daemon/launcher/claim.h"
 
 #include <cerrno>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/ids.h"
+#include "base/socket.h"
+#include "daemon/wire/audit.h"
+#include "daemon/wire/message.h"
 
 namespace sandboxd::launcher {
 namespace {
@@ -43,6 +50,57 @@ INSTANTIATE_TEST_SUITE_P(All, CheckIds,
                                          IdCase{"root on the admin's", 0, 0, true, true},
                                          IdCase{"an id of the pool", kPoolFirst + 17, kPoolFirst + 17, false, false},
                                          IdCase{"the invalid id", 0xFFFFFFFF, 0xFFFFFFFF, true, false}));
+
+// The claim's connection: main's end and the launch child's. A taken-over child of the broker has main's end too, but later.
+class FinishClaim : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto pair = socket_pair(SOCK_SEQPACKET);
+    ASSERT_TRUE(pair.ok());
+    std::tie(broker_, ours_) = std::move(pair).value();
+  }
+  template <class Body> void say(wire::ClaimMessage type, const Body& body, std::vector<int> fds = {}) {
+    ASSERT_TRUE(wire::send(broker_.get(), type, 1, body, fds).ok());
+  }
+  UniqueFd broker_, ours_;
+};
+
+constexpr std::uint32_t kClient = 4242, kVictim = 4343;
+
+TEST_F(FinishClaim, TakesTheIdsFromMainAndTheDescriptorsFromTheChild) {
+  const UniqueFd dir(::open("/usr", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  say(wire::ClaimMessage::kClaimant, wire::Claimant{kClient, kClient, {7}, false});
+  say(wire::ClaimMessage::kClaimed, wire::Claimed{}, {dir.get()});
+  const Result<Client> client = finish_claim(ours_.get());
+  ASSERT_TRUE(client.ok()) << client.error().message();
+  EXPECT_EQ(client->who.uid, kClient);
+  EXPECT_EQ(client->who.groups, std::vector<std::uint32_t>{7});
+  EXPECT_EQ(client->fds.size(), 1U);
+}
+
+TEST_F(FinishClaim, TakesNoIdsFromAChildThatHasBeenTakenOver) {
+  say(wire::ClaimMessage::kClaimant, wire::Claimant{kClient, kClient, {}, false});
+  say(wire::ClaimMessage::kClaimant, wire::Claimant{kVictim, kVictim, {}, true});
+  say(wire::ClaimMessage::kClaimed, wire::Claimed{});
+  const Result<Client> client = finish_claim(ours_.get());
+  ASSERT_FALSE(client.ok());
+  EXPECT_EQ(client.error().code, EPROTO);
+}
+
+TEST_F(FinishClaim, RefusesDescriptorsOfNobody) {
+  say(wire::ClaimMessage::kClaimed, wire::Claimed{});
+  const Result<Client> client = finish_claim(ours_.get());
+  ASSERT_FALSE(client.ok());
+  EXPECT_EQ(client.error().code, EPROTO);
+}
+
+TEST_F(FinishClaim, PassesOnWhyItFailed) {
+  say(wire::ClaimMessage::kClaimant, wire::Claimant{kClient, kClient, {}, false});
+  say(wire::ClaimMessage::kClaimFailed, wire::Refused{ECANCELED, "the client has gone"});
+  const Result<Client> client = finish_claim(ours_.get());
+  ASSERT_FALSE(client.ok());
+  EXPECT_EQ(client.error().code, ECANCELED);
+}
 
 TEST(CheckBindSource, RefusesAPathDescriptor) {
   const UniqueFd fd(::open("/root", O_PATH | O_DIRECTORY | O_CLOEXEC));

@@ -40,6 +40,15 @@ TEST(Explain, KeepsBytesThatAreNoText) {
 
 TEST(Explain, LeavesTheTokenOut) { EXPECT_EQ(explain(some_plan(), some_profile()).find("token"), std::string::npos); }
 
+TEST(Explain, SaysWhoseGroupsAreHidden) {
+  wire::JailPlan plan = some_plan();
+  plan.binds = {{.fd = 0, .target = "/tmp/below", .access = wire::Access::kRo},
+                {.fd = 1, .target = "/beside", .access = wire::Access::kRo}};
+  const auto value = nlohmann::json::parse(explain(plan, some_profile()));
+  EXPECT_EQ(value["binds"][0]["groups"], "hidden");
+  EXPECT_EQ(value["binds"][1]["groups"], "mapped");
+}
+
 TEST(ProfileJson, NamesTheProfileAndItsLimits) {
   const auto value = nlohmann::json::parse(profile_json(some_profile()));
   EXPECT_EQ(value["name"], "strict");

@@ -132,9 +132,9 @@ class RunStreams(Case):
 
 
 class RunEnds(Case):
-    def refuse(self, error, **fields):
+    def refuse(self, error, *options, **fields):
         self.daemon.answers["org.sandboxd.Jail.Run"] = lambda call: call.error("org.sandboxd." + error, **fields)
-        return self.ctl("run", "--", "x")
+        return self.ctl("run", *options, "--", "x")
 
     def end(self, **fields):
         def run(call):
@@ -156,7 +156,14 @@ class RunEnds(Case):
     def test_a_command_that_is_not_there(self):
         done = self.refuse("SetupFailed", step="exec", errno=2, detail="execute 'x'")
         self.assertEqual(done.returncode, 127)
-        self.assertEqual(done.stderr, b"sandboxctl: run: failed at 'exec': execute 'x': No such file or directory (ENOENT)\n")
+        self.assertTrue(done.stderr.startswith(b"sandboxctl: run: failed at 'exec': execute 'x': No such file or directory (ENOENT); "))
+        self.assertEqual(done.stderr.count(b"\n"), 1)
+
+    def test_json_has_the_refusal_too(self):
+        done = self.refuse("Denied", "--json", rule="network", allowed="none")
+        self.assertEqual(json.loads(done.stdout.splitlines()[-1]),
+                         {"error": {"name": "org.sandboxd.Denied", "parameters": {"allowed": "none", "rule": "network"}}})
+        self.assertIn(b"denied by rule 'network'", done.stderr)
 
     def test_a_denial_says_what_to_do(self):
         done = self.refuse("Denied", rule="network", allowed="none")
@@ -206,6 +213,14 @@ class RunSignals(Case):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(DEADLINE), 128 + signal.SIGKILL)
         self.assertEqual(self.daemon.kills[1], {"jail": "j-1", "signal": signal.SIGKILL, "grace": 0})
+
+    def test_when_the_kill_is_refused_it_hangs_up(self):
+        self.daemon.answers["org.sandboxd.Jail.Kill"] = lambda call: call.error(
+            "org.sandboxd.LimitReached", limit="connections", most=64, scope="user")
+        process = self.started("SIGTERM", "None")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(DEADLINE), 128 + signal.SIGTERM)
+        self.assertTrue(self.daemon.hung_up.wait(DEADLINE))
 
     def test_before_the_start_it_hangs_up(self):
         reader, writer = os.pipe()

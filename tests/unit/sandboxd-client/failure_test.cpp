@@ -34,7 +34,18 @@ TEST(FailureText, DoesNotRepeatAnErrnoThatTheDetailNames) {
 TEST(FailureText, NamesThePlaceOfAWrongArgument) {
   EXPECT_EQ(text("org.sandboxd.InvalidArgument",
                  {{"path", "/parameters/spec/name"}, {"value", "\"a b\""}, {"expected", "a name"}}),
-            "invalid argument at '/parameters/spec/name': \"a b\"; expected a name");
+            "invalid argument at '/parameters/spec/name' (--name): \"a b\"; expected a name");
+  EXPECT_EQ(text("org.sandboxd.InvalidArgument", {{"path", "/parameters/jail"}, {"expected", "an id"}}),
+            "invalid argument at '/parameters/jail'; expected an id");
+}
+
+TEST(FailureText, SaysWhatAJailHasOfTheCallersFiles) {
+  EXPECT_THAT(text("org.sandboxd.SetupFailed", {{"step", "exec"}, {"errno", ENOENT}, {"detail", "./x"}}),
+              HasSubstr("(ENOENT); of your files a jail has what --workspace"));
+  EXPECT_THAT(text("org.sandboxd.SetupFailed", {{"step", "exec"}, {"errno", EACCES}, {"detail", "./x"}}),
+              Not(HasSubstr("of your files")));
+  EXPECT_THAT(text("org.sandboxd.InvalidArgument", {{"path", "/parameters/spec/binds/0"}, {"expected", "a path"}}),
+              HasSubstr("expected a path; another place in the jail is given by --at"));
 }
 
 TEST(FailureText, NamesTheLimitAndItsNumber) {

@@ -103,7 +103,8 @@ TEST(WireCodec, CarriesEveryStructAndRefusesEveryTruncation) {
   check_round_trip(Ack{1, {}});
   check_round_trip(Refused{ENOSPC, "full"});
   check_round_trip(Claim{{1}});
-  check_round_trip(Claimed{1000, 1000, {1, 2}, false, true});
+  check_round_trip(Claimant{1000, 1000, {1, 2}, true});
+  check_round_trip(Claimed{true});
 }
 
 TEST(WireCodec, KeepsValues) {
