@@ -72,6 +72,7 @@ Status check(const wire::AuditRecord& record, Source source) {
   }
   if (!is_id(record.request)) return sys_error_code(EINVAL, "request id of {} bytes", record.request.size());
   if (!is_id(record.jail)) return sys_error_code(EINVAL, "jail id of {} bytes", record.jail.size());
+  if (!is_id(record.id)) return sys_error_code(EINVAL, "id of {} bytes", record.id.size());
   if (record.phase == wire::AuditPhase::kIntent && record.request.empty())
     return sys_error_code(EINVAL, "intent without a request id");
   if (record.detail.size() > kMaxRecord) return sys_error_code(E2BIG, "detail of {} bytes", record.detail.size());
@@ -94,6 +95,7 @@ Result<std::string> to_json(const wire::AuditRecord& record, Source source, cons
       {"time", place.time},
       {"v", 1},
   };
+  if (!record.id.empty()) text["id"] = record.id;
   if (!record.jail.empty()) text["jail"] = record.jail;
   if (!record.request.empty()) text["request"] = record.request;
   if (place.ref) text["ref"] = *place.ref;

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "base/socket.h"
+#include "daemon/jails/random_id.h"
 
 namespace sandboxd::jails {
 namespace {
@@ -76,6 +77,7 @@ void AuditClient::append(wire::AuditRecord record, Done done) {
     if (!armed.ok()) spdlog::error("audit: {}", armed.error().message());
     return;
   }
+  if (!intent) record.id = random_id("e-");
   pending_.push_back({std::move(record), std::move(done), next_id_++});
   if (connected()) flush();
 }

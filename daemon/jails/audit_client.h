@@ -1,6 +1,6 @@
 // sandboxd's end of audit.sock (daemon/wire/audit.h), over the event loop. Records are answered in order. An intent that was
 // under way when the log went away fails; a result is kept, bounded, and sent again when the log is back: it may then be in
-// the log twice, but never not at all. While the log is away, or the bound is near, accepting() is false: nothing may start.
+// the log twice, under one id, but never not at all. While the log is away, or the bound is near, accepting() is false: nothing may start.
 #pragma once
 
 #include <cstdint>

@@ -27,6 +27,7 @@ struct AuditRecord {
   std::string jail{};
   std::uint32_t uid = 0;  // the actor's uid
   std::string detail{};   // a JSON object; parsed and re-serialised by the audit program, refused if it isn't one
+  std::string id{};       // of what may be sent twice: two records of one id are one record; empty for the others
 
   template <class A> void fields(A& a) {
     a(action);
@@ -36,6 +37,7 @@ struct AuditRecord {
     a(jail);
     a(uid);
     a(detail);
+    a(id);
   }
 };
 

@@ -1,6 +1,7 @@
 // Descriptors, working directories, roots with links, binds, and files of the caller: ids E01 to E16, E23, E29, E64, E82, E83.
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -163,6 +164,9 @@ TEST_F(Escape, E07_LinksInARootLeadNoMountOut) {
   EXPECT_TRUE(parse_probe(control)["escaped-mount"].through) << describe(control);
 }
 
+// What could succeed by chance is tried this often: CVE-2021-30465 and its kin were races.
+int rounds() { return std::getenv("SANDBOXD_LONG") == nullptr ? 30 : 1000; }
+
 TEST_F(Escape, E08_ALinkSwappedInDuringTheStartLeadsNoMountOut) {
   const std::string outside = stack().dir().make("outside-08", kAlice);
   const std::string root = make_root(stack().dir(), "root-08", "", "");
@@ -175,7 +179,7 @@ TEST_F(Escape, E08_ALinkSwappedInDuringTheStartLeadsNoMountOut) {
     while (!over) ::renameat2(AT_FDCWD, slot.c_str(), AT_FDCWD, link.c_str(), RENAME_EXCHANGE);
   });
   int ran = 0, refused = 0;
-  for (int round = 0; round < 30; ++round) {
+  for (int round = 0; round < rounds(); ++round) {
     const Output output = in_root(stack(), root, {"--ro-bind", stack().probes() + ":/usr/slot"},
                                   {"/probes/probe_mounts", "write", outside});
     EXPECT_THAT(output.status, ::testing::AnyOf(1, 125)) << describe(output);

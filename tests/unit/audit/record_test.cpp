@@ -35,7 +35,17 @@ TEST(AuditRecord, LeavesOutWhatIsNotThere) {
   const Result<std::string> text = to_json(record, Source::kSandboxd, {});
   ASSERT_TRUE(text.ok());
   const auto json = nlohmann::json::parse(*text);
-  EXPECT_FALSE(json.contains("jail") || json.contains("request") || json.contains("ref"));
+  EXPECT_FALSE(json.contains("jail") || json.contains("request") || json.contains("ref") || json.contains("id"));
+}
+
+TEST(AuditRecord, KeepsTheIdThatTellsWhatWasSentTwice) {
+  wire::AuditRecord record = record_of("jail.exit", wire::AuditPhase::kResult);
+  record.id = "e-abc";
+  const Result<std::string> text = to_json(record, Source::kSandboxd, {});
+  ASSERT_TRUE(text.ok());
+  EXPECT_EQ(nlohmann::json::parse(*text)["id"], "e-abc");
+  record.id = "e\n";
+  EXPECT_EQ(code_of(record), EINVAL);
 }
 
 TEST(AuditRecord, KeepsALineBreakInsideItsText) {

@@ -49,6 +49,26 @@ TEST_F(Jails, KeepResultsUntilTheAuditProgramIsBack) {
   EXPECT_EQ(audit_->of("jail.exit", AuditPhase::kResult).size(), 1U);
 }
 
+TEST_F(Jails, SendAResultThatWasNotAnsweredAgainUnderItsId) {
+  open();
+  Seen first, second;
+  auto [id, jail] = running(first);
+  auto [other, neighbour] = running(second);
+  audit_->hold();
+  for (const auto& one : {jail, neighbour}) {
+    one->give_streams();
+    one->exit_with(0);
+  }
+  ASSERT_TRUE(until([&] { return audit_->of("jail.exit", AuditPhase::kResult).size() == 2; }));
+  audit_->hang_up();
+  ASSERT_TRUE(until([&] { return audit_->of("jail.exit", AuditPhase::kResult).size() == 4; }));
+  const auto records = audit_->of("jail.exit", AuditPhase::kResult);
+  EXPECT_FALSE(records[0].id.empty());
+  EXPECT_NE(records[0].id, records[1].id);
+  EXPECT_EQ(records[0].id, records[2].id);
+  EXPECT_EQ(records[1].id, records[3].id);
+}
+
 TEST_F(Jails, SurviveARestartOfTheLauncher) {
   open();
   Seen seen;

@@ -99,7 +99,7 @@ TEST(WireCodec, CarriesEveryStructAndRefusesEveryTruncation) {
   check_round_trip(NumberList{{1, 2, 3}});
   check_round_trip(Done{5});
   check_round_trip(Failed{"clone", EPERM, "detail", true});
-  check_round_trip(AuditRecord{"jail.start", AuditPhase::kIntent, "ok", "r", "j", 1000, "{}"});
+  check_round_trip(AuditRecord{"jail.start", AuditPhase::kIntent, "ok", "r", "j", 1000, "{}", "e-1"});
   check_round_trip(Ack{1, {}});
   check_round_trip(Refused{ENOSPC, "full"});
   check_round_trip(Claim{{1}});
