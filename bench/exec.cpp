@@ -1,0 +1,85 @@
+// What one more command in a live jail costs: Exec of /bin/true over one connection, beside posix_spawn of the same, in one
+// loop. Prints a table; exits 1 when the goal is missed.
+//
+//   bench_exec --socket PATH [--rounds N] [--goal RATIO]
+//
+// As root it takes the uid 12345 first.
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/core.h>
+#include <grp.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "bench/live.h"
+#include "bench/row.h"
+
+namespace sandboxd::bench {
+namespace {
+
+constexpr uid_t kUser = 12345;
+
+struct Options {
+  std::string socket{};
+  int rounds = 500;
+  double goal = 0;
+};
+
+int run(const Options& options) {
+  auto live = Live::open(options.socket);
+  if (!live.ok()) {
+    fmt::print(stderr, "exec: {}\n", live.error().message());
+    return 2;
+  }
+  const auto exec = [&live](const char* spec) { return [&live, spec] { return (*live)->exec(spec); }; };
+  std::vector<Row> rows;
+  rows.push_back({.name = "posix_spawn /bin/true", .once = [] { return spawn_and_wait({"/bin/true"}); }});
+  rows.push_back({.name = "Exec, no streams", .ours = true, .once = exec(R"({"argv":["/bin/true"],"stdio":"null"})")});
+  rows.push_back({.name = "Exec, output captured", .ours = true, .once = exec(R"({"argv":["/bin/true"]})")});
+  for (int round = 0; round < options.rounds + 5; ++round) {
+    for (Row& row : rows) {
+      const std::uint64_t from = monotonic_usec();
+      if (!row.once()) return 1;
+      if (round >= 5) row.samples.push_back(monotonic_usec() - from);
+    }
+  }
+  fmt::print("{:<28} {:>8} {:>8} {:>8} {:>8}\n", "us", "p50", "p90", "p99", "x spawn");
+  const auto spawn = static_cast<double>(rows[0].at(.5));
+  for (const Row& row : rows) {
+    fmt::print("{:<28} {:>8} {:>8} {:>8} {:>8.2f}\n", row.name, row.at(.5), row.at(.9), row.at(.99),
+               static_cast<double>(row.at(.5)) / spawn);
+  }
+  if (options.goal <= 0) return 0;
+  const double ratio = static_cast<double>(rows[1].at(.5)) / spawn;
+  fmt::print("goal: Exec at most {:.2f} of posix_spawn: {:.2f}, {}\n", options.goal, ratio,
+             ratio <= options.goal ? "met" : "MISSED");
+  return ratio <= options.goal ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace sandboxd::bench
+
+int main(int argc, char** argv) {
+  using namespace sandboxd;
+  bench::Options options;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string_view key = argv[i];
+    if (key == "--socket") options.socket = argv[i + 1];
+    if (key == "--rounds") options.rounds = static_cast<int>(parse_uint(argv[i + 1], 1'000'000).value_or(0));
+    if (key == "--goal") options.goal = std::strtod(argv[i + 1], nullptr);
+  }
+  if (options.socket.empty() || options.rounds <= 0) {
+    fmt::print(stderr, "usage: bench_exec --socket PATH [--rounds N] [--goal RATIO]\n");
+    return 2;
+  }
+  if (::geteuid() == 0 && (::setgroups(0, nullptr) < 0 || ::setresgid(bench::kUser, bench::kUser, bench::kUser) < 0 ||
+                           ::setresuid(bench::kUser, bench::kUser, bench::kUser) < 0)) {
+    std::perror("exec: take the user's uid");
+    return 2;
+  }
+  return bench::run(options);
+}

@@ -1,0 +1,164 @@
+// How fast a job's standard output comes: 1 GiB of /dev/zero from head(1), read by us in pieces of 64 KiB: from a plain pipe, from
+// a job's own pipe (stdio pass), and relayed by the daemon, which keeps it in the job's log meanwhile. Interleaved; the best
+// and the middle of the rounds, as ratios to the pipe. Then what idle sessions cost: the memory that is gone with N of them.
+//
+//   bench_stream --socket PATH [--rounds N] [--mebibytes N] [--sessions N]
+//
+// As root it takes the uid 12345 first.
+#include <array>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <grp.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "bench/live.h"
+#include "bench/row.h"
+
+extern char** environ;
+
+namespace sandboxd::bench {
+namespace {
+
+constexpr uid_t kUser = 12345;
+
+struct Options {
+  std::string socket{};
+  int rounds = 5;
+  std::uint64_t mebibytes = 1024;
+  int sessions = 0;
+};
+
+bool read_all(int fd, std::uint64_t expected) {
+  static std::array<char, 65536> buffer;
+  std::uint64_t total = 0;
+  for (;;) {
+    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
+    if (got < 0) return false;
+    if (got == 0) break;
+    total += static_cast<std::uint64_t>(got);
+  }
+  if (total != expected) fmt::print(stderr, "stream: {} bytes came, not {}\n", total, expected);
+  return total == expected;
+}
+
+bool through_a_pipe(std::uint64_t bytes) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) < 0) return false;
+  UniqueFd read_end(ends[0]), write_end(ends[1]);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, write_end.get(), 1);
+  const std::string count = std::to_string(bytes);
+  std::array<char*, 5> argv = {const_cast<char*>("head"), const_cast<char*>("-c"), const_cast<char*>(count.c_str()),
+                               const_cast<char*>("/dev/zero"), nullptr};
+  pid_t pid = -1;
+  const bool started = ::posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ) == 0;
+  ::posix_spawn_file_actions_destroy(&actions);
+  write_end.reset();
+  if (!started) return false;
+  const bool read = read_all(read_end.get(), bytes);
+  int status = 0;
+  return ::waitpid(pid, &status, 0) == pid && read;
+}
+
+bool from_a_job(Live& live, std::uint64_t bytes, bool log) {
+  const std::string spec =
+      fmt::format(R"({{"argv":["head","-c","{}","/dev/zero"],"stdio":"pass","log":{}}})", bytes, log);
+  std::vector<UniqueFd> fds;
+  if (!live.send_exec(spec, /*more=*/true) || !live.receive(&fds) || fds.size() != 3) return false;
+  return read_all(fds[1].get(), bytes) && live.receive().has_value();
+}
+
+std::uint64_t available_kib() {
+  std::ifstream file("/proc/meminfo");
+  std::string name, unit;
+  std::uint64_t value = 0;
+  while (file >> name >> value >> unit) {
+    if (name == "MemAvailable:") return value;
+  }
+  return 0;
+}
+
+bool idle_sessions(const Options& options) {
+  if (options.sessions == 0) return true;
+  std::vector<std::unique_ptr<Live>> live;
+  const std::uint64_t before = available_kib();
+  for (int i = 0; i < options.sessions; ++i) {
+    auto made = Live::open(options.socket);
+    if (!made.ok()) {
+      fmt::print(stderr, "stream: session {}: {}\n", i, made.error().message());
+      return false;
+    }
+    live.push_back(std::move(made).value());
+  }
+  std::this_thread::sleep_for(std::chrono::seconds(3));  // what the kernel frees later is freed
+  const std::uint64_t after = available_kib();
+  fmt::print("{} idle sessions: {} KiB each, all told\n", options.sessions,
+             (before - std::min(before, after)) / static_cast<std::uint64_t>(options.sessions));
+  return true;
+}
+
+int run(const Options& options) {
+  auto live = Live::open(options.socket);
+  if (!live.ok()) {
+    fmt::print(stderr, "stream: {}\n", live.error().message());
+    return 2;
+  }
+  const std::uint64_t bytes = options.mebibytes << 20;
+  std::vector<Row> rows;
+  rows.push_back({.name = "a pipe", .once = [bytes] { return through_a_pipe(bytes); }});
+  rows.push_back({.name = "a job, straight", .ours = true, .once = [&] { return from_a_job(**live, bytes, false); }});
+  rows.push_back(
+      {.name = "a job, relayed and logged", .ours = true, .once = [&] { return from_a_job(**live, bytes, true); }});
+  for (int round = 0; round < options.rounds; ++round) {
+    for (Row& row : rows) {
+      const std::uint64_t from = monotonic_usec();
+      if (!row.once()) return 1;
+      row.samples.push_back(monotonic_usec() - from);
+    }
+  }
+  const auto rate = [bytes](std::uint64_t usec) { return static_cast<double>(bytes) / static_cast<double>(usec); };
+  fmt::print("{:<28} {:>10} {:>10} {:>8}\n", "MB/s", "p50", "best", "x pipe");
+  for (const Row& row : rows) {
+    fmt::print("{:<28} {:>10.0f} {:>10.0f} {:>8.2f}\n", row.name, rate(row.at(.5)), rate(row.at(0)),
+               rate(row.at(.5)) / rate(rows[0].at(.5)));
+  }
+  return idle_sessions(options) ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace sandboxd::bench
+
+int main(int argc, char** argv) {
+  using namespace sandboxd;
+  bench::Options options;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string_view key = argv[i];
+    if (key == "--socket") options.socket = argv[i + 1];
+    if (key == "--rounds") options.rounds = static_cast<int>(parse_uint(argv[i + 1], 1000).value_or(0));
+    if (key == "--mebibytes") options.mebibytes = parse_uint(argv[i + 1], 1 << 20).value_or(1024);
+    if (key == "--sessions") options.sessions = static_cast<int>(parse_uint(argv[i + 1], 100'000).value_or(0));
+  }
+  if (options.socket.empty() || options.rounds <= 0) {
+    fmt::print(stderr, "usage: bench_stream --socket PATH [--rounds N] [--mebibytes N] [--sessions N]\n");
+    return 2;
+  }
+  if (::geteuid() == 0 && (::setgroups(0, nullptr) < 0 || ::setresgid(bench::kUser, bench::kUser, bench::kUser) < 0 ||
+                           ::setresuid(bench::kUser, bench::kUser, bench::kUser) < 0)) {
+    std::perror("stream: take the user's uid");
+    return 2;
+  }
+  return bench::run(options);
+}
