@@ -1,6 +1,6 @@
 // jail-init: PID 1 of a jail, parent of the workload, with an id of its own that the workload can neither signal, trace nor
 // read. It obeys its control socket only, and ends the jail when that closes. No libc, no heap: every byte it needs is in
-// the plan's mapping, in `State`, or in a job's stack.
+// the plan's mapping, in `State`, in the jobs table (jobs.h), or in a child's stack.
 #pragma once
 
 #include <array>
@@ -30,26 +30,33 @@ struct LandlockRule {
   std::uint64_t access;
 };
 
-// The decoded plan: pointers into the mapping.
-struct Plan {
-  std::uint32_t job_uid = 0, job_gid = 0;
-  std::uint64_t wall_time = 0;
+// What a job is given, decoded: pointers into the plan's mapping and NULL-terminated arrays of them.
+struct JobPlan {
+  std::uint64_t wall_time = 0;  // microseconds; 0: none
   std::uint8_t stdio = 0;
   bool merge_stderr = false;
+  bool keep_survivors = false;
+  bool program = false;
   std::uint16_t rows = 0, columns = 0;
   std::array<Rlimit, kMaxRlimits> rlimits{};
   std::size_t rlimit_count = 0;
-  std::uint64_t landlock_fs = 0, landlock_net = 0, landlock_scoped = 0;
-  std::array<LandlockRule, kMaxLandlockRows> landlock{};
-  std::size_t landlock_count = 0;
-  const sock_filter* filter = nullptr;
-  std::size_t filter_count = 0;
   const char* workdir = nullptr;
-  char** argv = nullptr;  // NULL-terminated
+  char** argv = nullptr;  // argv[0] is NULL for a session's probe
   char** env = nullptr;
 };
 
-// Zero, or -errno with what was tried in `text` (a literal).
+// The decoded plan of the jail.
+struct Plan {
+  std::uint32_t job_uid = 0, job_gid = 0;
+  std::array<LandlockRule, kMaxLandlockRows> landlock{};
+  std::size_t landlock_count = 0;
+  std::uint64_t landlock_fs = 0, landlock_net = 0, landlock_scoped = 0;
+  const sock_filter* filter = nullptr;
+  std::size_t filter_count = 0;
+  JobPlan job{};  // of the first job; its wall_time is the jail's, its rlimits are those of every job
+};
+
+// Zero, or -errno with what was tried in `text` (a literal, or text of the plan).
 struct Outcome {
   long code = 0;
   const char* text = "";
@@ -59,13 +66,9 @@ struct Outcome {
 struct State {
   Plan plan{};
   bool landlock_probe = false;
+  bool released = false;  // kGo has come
   int signal_fd = -1;
-  int job_pid = -1;
-  int job_sync = -1;  // our end of the first job's handshake; -1 once it has exec'd or failed
-  bool job_started = false;
-  bool released = false;                     // kGo has come
-  std::uint64_t deadline_nsec = 0;           // CLOCK_MONOTONIC; 0: none
-  std::array<int, 3> job_stdio{-1, -1, -1};  // the job's ends
+  std::uint64_t deadline_nsec = 0;  // the jail's; CLOCK_MONOTONIC; 0: none
 };
 
 // Into a fixed field of a record: cut where it is too long, always NUL-terminated.
@@ -79,12 +82,12 @@ inline void copy_text(char* to, std::size_t size, const char* from) {
 
 // steps.cpp: the table of set-up steps, in order.
 void set_up(State& state);
-// job.cpp
-Outcome make_streams(State& state);
-Outcome spawn_job(State& state);
 // loop.cpp
 [[noreturn]] void loop(State& state);
-void send_event(const wire::InitEventRecord& record, std::span<const int> fds = {});
+std::uint64_t now_nsec();
+std::uint64_t deadline_in(std::uint64_t usec);  // 0 for 0, which means never, and for more than the clock can count
+// events.cpp
+void send_event(const State& state, const wire::InitEventRecord& record, std::span<const int> fds = {});
 // Says why on the sync socket and exits: nothing of the workload has run.
 [[noreturn]] void give_up(const char* step, const Outcome& why);
 [[noreturn]] void end_jail();

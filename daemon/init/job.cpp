@@ -1,32 +1,25 @@
-// The jobs: a job is a CLONE_VM child of jail-init that takes the job's id, drops everything and execs. Not vfork: another
-// job that loops kill(-1, SIGSTOP) could stop a vfork child between setresuid and exec, and jail-init would wait in D
-// state for ever, deaf to its socket and its deadline. The child shares our memory, so it writes to its own stack only.
+// The job's side: a CLONE_VM child that takes the job's id, drops everything and execs. Not vfork: another job that loops
+// kill(-1, SIGSTOP) could stop a vfork child between setresuid and exec, and its parent would wait in D state for ever, deaf
+// to its socket and its deadline. The child shares jail-init's memory: it writes to its own stack and to its `Shared` only.
 #include <cerrno>
 #include <csignal>
 
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/sched.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/sys.h"
-#include "daemon/init/init.h"
+#include "daemon/init/jobs.h"
 #include "daemon/wire/plan.h"
 
 namespace sandboxd::init {
 namespace {
 
-constexpr std::size_t kStackSize = 64 * 1024;
-alignas(16) constinit std::array<std::uint8_t, kStackSize> g_stack{};
-
-struct JobArgs {
-  const Plan* plan;
-  std::array<int, 3> stdio;
-  int sync;
-};
-constinit JobArgs g_job{};
+// The numbers that a job finds at its exec are 0, 1 and 2; these two close by it.
+constexpr int kSyncFd = 3;
+constexpr int kProgramFd = 4;
 
 [[noreturn]] void job_fails(int sync, const char* step, long code, const char* text) {
   wire::SetupFailure failure{};
@@ -38,7 +31,7 @@ constinit JobArgs g_job{};
 }
 
 // execvp(3)'s search: a name without '/' is looked for along the job's PATH; EACCES is remembered, the rest goes on.
-long exec_along_path(const Plan& plan) {
+long exec_along_path(const JobPlan& plan) {
   const char* name = plan.argv[0];
   for (const char* c = name; *c != '\0'; ++c) {
     if (*c == '/') return sys::raw(SYS_execve, name, plan.argv, plan.env);
@@ -70,125 +63,93 @@ long exec_along_path(const Plan& plan) {
   return result;
 }
 
-void take_stdio(const JobArgs& job) {
+void take_stdio(const Job& job) {
+  if (static_cast<wire::StdioMode>(job.plan.stdio) == wire::StdioMode::kTerminal) {
+    // Of the session that setsid(2) has just made, so it is nobody else's; 0: don't take it away from one.
+    if (const long r = sys::raw(SYS_ioctl, job.stdio[0], TIOCSCTTY, 0); r < 0)
+      job_fails(job.inner_sync, "terminal", r, "ioctl TIOCSCTTY");
+  }
   // The ends may be any number above 2 here, so none is overwritten before it is used.
   for (int i = 0; i < 3; ++i) {
     if (const long r = sys::raw(SYS_dup3, job.stdio[static_cast<std::size_t>(i)], i, 0); r < 0)
-      job_fails(job.sync, "stdio", r, "dup3");
+      job_fails(job.inner_sync, "stdio", r, "dup3");
   }
 }
 
-void take_limits(const JobArgs& job) {
-  for (std::size_t i = 0; i < job.plan->rlimit_count; ++i) {
-    const Rlimit& row = job.plan->rlimits[i];
+void take_limits(const JobPlan& plan, int sync) {
+  for (std::size_t i = 0; i < plan.rlimit_count; ++i) {
+    const Rlimit& row = plan.rlimits[i];
     const rlimit limit{row.soft, row.hard};
     if (const long r = sys::raw(SYS_prlimit64, 0, row.resource, &limit, nullptr); r < 0)
-      job_fails(job.sync, "limits", r, "setrlimit");
+      job_fails(sync, "limits", r, "setrlimit");
   }
 }
 
+// A number's old file must not be needed any more when it is overwritten, so both are moved out of the way first.
+int place_descriptors(const Job& job) {
+  int sync = job.inner_sync;
+  int program = job.program;
+  if (program == kSyncFd) {
+    program = static_cast<int>(sys::raw(SYS_fcntl, program, F_DUPFD_CLOEXEC, kProgramFd + 1));
+    if (program < 0) job_fails(sync, "stdio", program, "fcntl F_DUPFD_CLOEXEC");
+  }
+  if (sync != kSyncFd) {
+    if (const long r = sys::raw(SYS_dup3, sync, kSyncFd, O_CLOEXEC); r < 0) job_fails(sync, "stdio", r, "dup3");
+    sync = kSyncFd;
+  }
+  if (program >= 0 && program != kProgramFd) {
+    if (const long r = sys::raw(SYS_dup3, program, kProgramFd, O_CLOEXEC); r < 0) job_fails(sync, "stdio", r, "dup3");
+  }
+  const unsigned first = static_cast<unsigned>(program >= 0 ? kProgramFd : kSyncFd) + 1;
+  if (const long r = sys::raw(SYS_close_range, first, ~0U, 0U); r < 0) job_fails(sync, "close-range", r, "close_range");
+  return sync;
+}
+
+void id_fails(void* context, const char* step, long code, const char* text) {
+  job_fails(*static_cast<int*>(context), step, code, text);
+}
+
+}  // namespace
+
 // The job's id, no group, no capability. NO_SETUID_FIXUP is locked, so that the capset is what drops them.
-void take_id(const JobArgs& job) {
-  const std::uint32_t uid = job.plan->job_uid;
-  const std::uint32_t gid = job.plan->job_gid;
-  if (const long r = sys::raw(SYS_setgroups, 0L, nullptr); r < 0) job_fails(job.sync, "ids", r, "setgroups");
-  if (const long r = sys::raw(SYS_setresgid, gid, gid, gid); r < 0) job_fails(job.sync, "ids", r, "setresgid");
-  if (const long r = sys::raw(SYS_setresuid, uid, uid, uid); r < 0) job_fails(job.sync, "ids", r, "setresuid");
+void take_job_id(const Plan& plan, void (*fails)(void*, const char*, long, const char*), void* context) {
+  const std::uint32_t uid = plan.job_uid;
+  const std::uint32_t gid = plan.job_gid;
+  if (const long r = sys::raw(SYS_setgroups, 0L, nullptr); r < 0) fails(context, "ids", r, "setgroups");
+  if (const long r = sys::raw(SYS_setresgid, gid, gid, gid); r < 0) fails(context, "ids", r, "setresgid");
+  if (const long r = sys::raw(SYS_setresuid, uid, uid, uid); r < 0) fails(context, "ids", r, "setresuid");
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[2] = {};
-  if (const long r = sys::raw(SYS_capset, &header, &none[0]); r < 0) job_fails(job.sync, "capabilities", r, "capset");
+  if (const long r = sys::raw(SYS_capset, &header, &none[0]); r < 0) fails(context, "capabilities", r, "capset");
 }
 
 void job_main(void* argument) {
-  const auto& job = *static_cast<const JobArgs*>(argument);
-  if (const long r = sys::raw(SYS_setsid); r < 0) job_fails(job.sync, "session", r, "setsid");
+  auto& job = *static_cast<Job*>(argument);
+  job.shared.pid.store(static_cast<int>(sys::raw(SYS_getpid)), std::memory_order_release);
+  if (const long r = sys::raw(SYS_setsid); r < 0) job_fails(job.inner_sync, "session", r, "setsid");
   take_stdio(job);
-  take_limits(job);
-  const int sync = 3;
-  if (job.sync != sync) {
-    if (const long r = sys::raw(SYS_dup3, job.sync, sync, O_CLOEXEC); r < 0) job_fails(job.sync, "stdio", r, "dup3");
-  }
-  if (const long r = sys::raw(SYS_close_range, 4U, ~0U, 0U); r < 0) job_fails(sync, "close-range", r, "close_range");
-  take_id({job.plan, job.stdio, sync});
+  // What the jail's plan says of every job, then the exec's own; the kernel lets a hard limit only fall.
+  take_limits(job.jail->job, job.inner_sync);
+  take_limits(job.plan, job.inner_sync);
+  int sync = place_descriptors(job);
+  take_job_id(*job.jail, id_fails, &sync);
   const wire::SyncRecord ready{wire::Sync::kReady, 0, 0};
   wire::SyncRecord go{};
   if (const long r = sys::raw(SYS_write, sync, &ready, sizeof ready); r < 0) job_fails(sync, "handshake", r, "write");
   if (sys::raw(SYS_read, sync, &go, sizeof go) != sizeof go || go.what != wire::Sync::kGo)
     job_fails(sync, "handshake", -ECANCELED, "read");
   // After the id is taken: a workspace of mode 0700 is entered by its owner only.
-  if (const long r = sys::raw(SYS_chdir, job.plan->workdir); r < 0) job_fails(sync, "workdir", r, job.plan->workdir);
+  if (const long r = sys::raw(SYS_chdir, job.plan.workdir); r < 0) job_fails(sync, "workdir", r, job.plan.workdir);
+  if (job.probe) {
+    for (;;) sys::raw(SYS_exit_group, 0);
+  }
   std::uint64_t none = 0;
   sys::raw(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
-  job_fails(sync, "exec", exec_along_path(*job.plan), job.plan->argv[0]);
-}
-
-// A pipe belongs to whoever made it: as the job's id, so that reopening /dev/stdout works in the job.
-Outcome pipe_as_job(const Plan& plan, int (&ends)[2]) {
-  sys::raw(SYS_setfsgid, plan.job_gid);
-  sys::raw(SYS_setfsuid, plan.job_uid);
-  const long r = sys::raw(SYS_pipe2, &ends[0], O_CLOEXEC);
-  const long uid = sys::raw(SYS_setfsuid, 0xFFFFFFFFU);  // invalid: changes nothing, tells what is in force
-  sys::raw(SYS_setfsuid, sys::raw(SYS_geteuid));
-  sys::raw(SYS_setfsgid, sys::raw(SYS_getegid));
-  if (r >= 0 && uid != static_cast<long>(plan.job_uid)) return {-EPERM, "setfsuid"};
-  return {r, "pipe2"};
-}
-
-Outcome pipe_streams(State& state) {
-  std::array<int, 3> outer{};
-  for (std::size_t i = 0; i < 3; ++i) {
-    int ends[2] = {-1, -1};
-    if (const Outcome made = pipe_as_job(state.plan, ends); !made.ok()) return made;
-    state.job_stdio[i] = i == 0 ? ends[0] : ends[1];
-    outer[i] = i == 0 ? ends[1] : ends[0];
-  }
-  wire::InitEventRecord record{};
-  record.event = wire::InitEvent::kStreams;
-  send_event(record, outer);
-  for (const int fd : outer) sys::raw(SYS_close, fd);
-  return {};
-}
-
-}  // namespace
-
-Outcome make_streams(State& state) {
-  switch (static_cast<wire::StdioMode>(state.plan.stdio)) {
-    case wire::StdioMode::kPipes: return pipe_streams(state);
-    case wire::StdioMode::kInherit:
-      for (std::size_t i = 0; i < 3; ++i) state.job_stdio[i] = wire::kInitStdioFd + static_cast<int>(i);
-      return {};
-    case wire::StdioMode::kTerminal: return {-ENOSYS, "terminal"};
-    case wire::StdioMode::kNull: break;
-  }
-  const long null = sys::raw(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
-  state.job_stdio = {static_cast<int>(null), static_cast<int>(null), static_cast<int>(null)};
-  return {null, "open '/dev/null'"};
-}
-
-Outcome spawn_job(State& state) {
-  int pair[2] = {-1, -1};
-  if (const long r = sys::raw(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, &pair[0]); r < 0)
-    return {r, "socketpair"};
-  state.job_sync = pair[0];
-  g_job = {&state.plan, state.job_stdio, pair[1]};
-  static int child_tid = 0;
-  const long pid = sys::clone_on_stack(CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, g_stack.data() + g_stack.size(),
-                                       &child_tid, job_main, &g_job);
-  sys::raw(SYS_close, pair[1]);
-  if (pid < 0) return {pid, "clone"};
-  state.job_pid = static_cast<int>(pid);
-  for (std::size_t i = 0; i < 3; ++i) {
-    if (i == 0 || state.job_stdio[i] != state.job_stdio[0]) sys::raw(SYS_close, state.job_stdio[i]);
-  }
-  // Ready means: its id, no capability, before its exec. A failure up to here is one of the set-up.
-  wire::SetupFailure buffer{};
-  const long got = sys::raw(SYS_read, state.job_sync, &buffer, sizeof buffer);
-  if (got == sizeof(wire::SyncRecord)) return {};
-  if (got == sizeof buffer) {
-    sys::raw(SYS_write, wire::kInitSyncFd, &buffer, sizeof buffer);
-    end_jail();
-  }
-  return {got < 0 ? got : -ECHILD, "the first job ended before it was ready"};
+  job.shared.execs.store(true, std::memory_order_release);
+  const long r = job.plan.program ? sys::raw(SYS_execveat, kProgramFd, "", job.plan.argv, job.plan.env, AT_EMPTY_PATH)
+                                  : exec_along_path(job.plan);
+  job.shared.execs.store(false, std::memory_order_release);
+  job_fails(sync, "exec", r, job.plan.argv[0]);
 }
 
 }  // namespace sandboxd::init

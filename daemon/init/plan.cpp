@@ -35,12 +35,13 @@ std::size_t put_strings(wire::View& view, std::size_t at) {
 }
 
 void read_rlimits(wire::View& view, Plan& plan) {
-  plan.rlimit_count = view.count();
-  if (plan.rlimit_count > kMaxRlimits) return view.fail();
-  for (std::size_t i = 0; i < plan.rlimit_count; ++i) {
-    plan.rlimits[i].resource = view.number<std::uint32_t>();
-    plan.rlimits[i].soft = view.number<std::uint64_t>();
-    plan.rlimits[i].hard = view.number<std::uint64_t>();
+  JobPlan& job = plan.job;
+  job.rlimit_count = view.count();
+  if (job.rlimit_count > kMaxRlimits) return view.fail();
+  for (std::size_t i = 0; i < job.rlimit_count; ++i) {
+    job.rlimits[i].resource = view.number<std::uint32_t>();
+    job.rlimits[i].soft = view.number<std::uint64_t>();
+    job.rlimits[i].hard = view.number<std::uint64_t>();
   }
 }
 
@@ -76,20 +77,20 @@ Outcome read_plan(int fd, Plan& plan) {
   if (view.number<std::uint32_t>() != wire::kInitPlanMagic) return {-EPROTO, "plan magic"};
   plan.job_uid = view.number<std::uint32_t>();
   plan.job_gid = view.number<std::uint32_t>();
-  plan.wall_time = view.number<std::uint64_t>();
-  plan.stdio = view.number<std::uint8_t>();
-  plan.merge_stderr = view.number<std::uint8_t>() != 0;
-  plan.rows = view.number<std::uint16_t>();
-  plan.columns = view.number<std::uint16_t>();
+  plan.job.wall_time = view.number<std::uint64_t>();
+  plan.job.stdio = view.number<std::uint8_t>();
+  plan.job.merge_stderr = view.number<std::uint8_t>() != 0;
+  plan.job.rows = view.number<std::uint16_t>();
+  plan.job.columns = view.number<std::uint16_t>();
   read_rlimits(view, plan);
   read_landlock(view, plan);
   read_filter(view, plan);
-  plan.workdir = text_of(view);
-  plan.argv = g_strings.data();
+  plan.job.workdir = text_of(view);
+  plan.job.argv = g_strings.data();
   const std::size_t env = put_strings(view, 0);
-  plan.env = g_strings.data() + env;
+  plan.job.env = g_strings.data() + env;
   put_strings(view, env);
-  if (!view.finished() || plan.argv[0] == nullptr) return {-EPROTO, "decode plan"};
+  if (!view.finished()) return {-EPROTO, "decode plan"};
   return {};
 }
 

@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 
 #include "base/sys.h"
-#include "daemon/init/init.h"
+#include "daemon/init/jobs.h"
 
 namespace sandboxd::init {
 namespace {
@@ -151,7 +151,6 @@ enum class Step : std::uint8_t {
   kLandlock,
   kLandlockProbe,
   kFilter,
-  kStreams,
   kJob
 };
 struct StepRow {
@@ -169,8 +168,7 @@ constexpr std::array kSteps = {
     StepRow{Step::kLandlock, "landlock", restrict_by_landlock},
     StepRow{Step::kLandlockProbe, "landlock-probe", probe_landlock},
     StepRow{Step::kFilter, "seccomp", load_filter},
-    StepRow{Step::kStreams, "streams", make_streams},
-    StepRow{Step::kJob, "job", spawn_job},
+    StepRow{Step::kJob, "job", start_first_job},
 };
 static_assert(std::ranges::is_sorted(kSteps, {}, &StepRow::id), "steps must run in enum order");
 

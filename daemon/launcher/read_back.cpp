@@ -54,9 +54,8 @@ Result<std::string> core_limit_of(int process) {
   return fmt::format("{} {}", soft, next_column(line));
 }
 
-// Of the job: what it holds, and which namespaces it is in.
-Status add_process(wire::Readback& out, int process) {
-  TRY_ASSIGN(const ProcStatus status, read_proc_status(process));
+// Of the job: what it holds.
+void add_identity(wire::Readback& out, const ProcStatus& status) {
   add(out, "uid", fmt::format("{}", fmt::join(status.uid, " ")));
   add(out, "gid", fmt::format("{}", fmt::join(status.gid, " ")));
   add(out, "groups", fmt::format("{}", fmt::join(status.groups, " ")));
@@ -65,6 +64,10 @@ Status add_process(wire::Readback& out, int process) {
   add(out, "cap_eff", capability_text(status.cap_effective));
   add(out, "cap_bnd", capability_text(status.cap_bounding));
   add(out, "cap_amb", capability_text(status.cap_ambient));
+}
+
+// What it has in common with every process of the jail, jail-init too.
+Status add_confinement(wire::Readback& out, int process, const ProcStatus& status) {
   add(out, "no_new_privs", status.no_new_privs ? "1" : "0");
   add(out, "seccomp", std::to_string(static_cast<unsigned>(status.seccomp)));
   add(out, "seccomp_filters", std::to_string(status.seccomp_filters));
@@ -241,7 +244,9 @@ Result<wire::Readback> read_back_launch(int proc_dir, const cgroups::Cgroup& cgr
   TRY_ASSIGN(const std::int32_t job, find_job(cgroup, expected.init_pid));
   TRY_ASSIGN(const UniqueFd process, open_process(proc_dir, job));
   wire::Readback out;
-  TRY(add_process(out, process.get()));
+  TRY_ASSIGN(const ProcStatus status, read_proc_status(process.get()));
+  add_identity(out, status);
+  TRY(add_confinement(out, process.get(), status));
   TRY_ASSIGN(std::string group, cgroup_of(process.get()));
   add(out, "cgroup", std::move(group));
   add(out, "landlock_abi", std::to_string(expected.landlock_abi));
@@ -256,22 +261,32 @@ Result<wire::Readback> read_back_launch(int proc_dir, const cgroups::Cgroup& cgr
   return out;
 }
 
-Result<wire::Readback> read_back_live(int proc_dir, const cgroups::Cgroup& cgroup) {
+Result<wire::Readback> read_back_live(int proc_dir, const cgroups::Cgroup& cgroup, std::uint32_t first_id) {
   TRY_ASSIGN(const std::vector<std::int32_t> pids, cgroup.processes());
+  UniqueFd chosen;
+  ProcStatus of_chosen;
+  bool is_job = false;
   for (const std::int32_t pid : pids) {
-    const auto process = open_process(proc_dir, pid);
+    auto process = open_process(proc_dir, pid);
     if (!process.ok()) continue;  // it has ended since
-    const auto status = read_proc_status(process->get());
-    if (!status.ok() || status->nspid.empty() || status->nspid.back() == 1) continue;
-    wire::Readback out;
-    TRY(add_process(out, process->get()));
-    TRY_ASSIGN(std::string group, cgroup_of(process->get()));
-    add(out, "cgroup", std::move(group));
-    add(out, "processes", std::to_string(pids.size()));
-    TRY(add_mounts(out, process->get()));
-    return out;
+    auto status = read_proc_status(process->get());
+    if (!status.ok() || status->uid.empty()) continue;
+    // A job, else any of jail-init's own: an idle session has no job, and what they have in common is told.
+    is_job = status->uid[0] == first_id + kJobOffset;
+    if (!is_job && chosen) continue;
+    chosen = std::move(process).value();
+    of_chosen = std::move(status).value();
+    if (is_job) break;
   }
-  return sys_error_code(ESRCH, "no process of a job is left in the jail");
+  if (!chosen) return sys_error_code(ESRCH, "no process is left in the jail");
+  wire::Readback out;
+  if (is_job) add_identity(out, of_chosen);
+  TRY(add_confinement(out, chosen.get(), of_chosen));
+  TRY_ASSIGN(std::string group, cgroup_of(chosen.get()));
+  add(out, "cgroup", std::move(group));
+  add(out, "processes", std::to_string(pids.size()));
+  TRY(add_mounts(out, chosen.get()));
+  return out;
 }
 
 }  // namespace sandboxd::launcher

@@ -35,7 +35,7 @@ struct Expected {
 
 // The facts of a jail whose first job waits before its exec; EPERM with the fact's name on any difference.
 Result<wire::Readback> read_back_launch(int proc_dir, const cgroups::Cgroup& cgroup, const Expected& expected);
-// The facts alone, of a live jail.
-Result<wire::Readback> read_back_live(int proc_dir, const cgroups::Cgroup& cgroup);
+// The facts alone, of a live jail. Where no job lives (an idle session), without its ids and capabilities.
+Result<wire::Readback> read_back_live(int proc_dir, const cgroups::Cgroup& cgroup, std::uint32_t first_id);
 
 }  // namespace sandboxd::launcher

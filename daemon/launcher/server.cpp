@@ -142,7 +142,7 @@ Status Server::number_verb(int socket, const wire::Message& message) {
     if (const Status killed = jail->kill(); !killed.ok()) return fail(socket, message.id, "kill", killed.error());
     return wire::send(socket, LauncherMessage::kDone, message.id, wire::Done{request.number}, {}, MSG_DONTWAIT);
   }
-  auto facts = read_back_live(parts_.proc_dir.get(), *jail);
+  auto facts = read_back_live(parts_.proc_dir.get(), *jail, first_id_of(parts_.slice_first, request.number));
   if (!facts.ok()) return fail(socket, message.id, "inspect", facts.error());
   return wire::send(socket, LauncherMessage::kInspected, message.id, *facts, {}, MSG_DONTWAIT);
 }

@@ -39,21 +39,21 @@ TEST(InitPlan, ComesBackAsItWasWritten) {
   ASSERT_TRUE(read_bytes(wire::encode_init_plan(sample()), plan).ok());
   EXPECT_EQ(plan.job_uid, 1000U);
   EXPECT_EQ(plan.job_gid, 1001U);
-  EXPECT_EQ(plan.wall_time, 5'000'000U);
-  ASSERT_EQ(plan.rlimit_count, 2U);
-  EXPECT_EQ(plan.rlimits[1].resource, 6U);
-  EXPECT_EQ(plan.rlimits[1].hard, 512U);
+  EXPECT_EQ(plan.job.wall_time, 5'000'000U);
+  ASSERT_EQ(plan.job.rlimit_count, 2U);
+  EXPECT_EQ(plan.job.rlimits[1].resource, 6U);
+  EXPECT_EQ(plan.job.rlimits[1].hard, 512U);
   ASSERT_EQ(plan.landlock_count, 2U);
   EXPECT_STREQ(plan.landlock[1].path, "/tmp");
   EXPECT_EQ(plan.landlock[1].access, 0x7FFFU);
   EXPECT_EQ(plan.filter_count, 2U);
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(plan.filter) % alignof(sock_filter), 0U);
-  EXPECT_STREQ(plan.workdir, "/work");
-  EXPECT_STREQ(plan.argv[1], "a b");
-  EXPECT_STREQ(plan.argv[2], "");
-  EXPECT_EQ(plan.argv[3], nullptr);
-  EXPECT_STREQ(plan.env[0], "PATH=/usr/bin");
-  EXPECT_EQ(plan.env[1], nullptr);
+  EXPECT_STREQ(plan.job.workdir, "/work");
+  EXPECT_STREQ(plan.job.argv[1], "a b");
+  EXPECT_STREQ(plan.job.argv[2], "");
+  EXPECT_EQ(plan.job.argv[3], nullptr);
+  EXPECT_STREQ(plan.job.env[0], "PATH=/usr/bin");
+  EXPECT_EQ(plan.job.env[1], nullptr);
 }
 
 TEST(InitPlan, IsRefusedWhenCutAnywhere) {
@@ -72,11 +72,17 @@ TEST(InitPlan, IsRefusedWithBytesLeftOver) {
   EXPECT_FALSE(read_bytes(bytes, plan).ok());
 }
 
-TEST(InitPlan, NeedsACommandAndAFilter) {
+TEST(InitPlan, WithoutACommandIsASession) {
   static init::Plan plan;
   wire::InitPlan no_command = sample();
   no_command.argv.clear();
-  EXPECT_FALSE(read_bytes(wire::encode_init_plan(no_command), plan).ok());
+  ASSERT_TRUE(read_bytes(wire::encode_init_plan(no_command), plan).ok());
+  EXPECT_EQ(plan.job.argv[0], nullptr);
+  EXPECT_STREQ(plan.job.env[0], "PATH=/usr/bin");
+}
+
+TEST(InitPlan, NeedsAFilter) {
+  static init::Plan plan;
   wire::InitPlan no_filter = sample();
   no_filter.filter.clear();
   EXPECT_FALSE(read_bytes(wire::encode_init_plan(no_filter), plan).ok());

@@ -1,0 +1,1 @@
+#include "tests/jail/session.h"
