@@ -48,6 +48,7 @@ struct Job {
   Stage stage = Stage::kFree;
   bool probe = false;     // a session's first: ends where another would exec
   bool told_off = false;  // we signalled it, so an end before its exec is an end and no failure
+  bool go_early = false;  // kRelease came while it was being prepared
   bool killed = false;    // that signal was SIGKILL; to be sent again while it prepares
   bool failed = false;    // kJobFailed was sent: nothing more comes of it
   bool reported = false;  // kJobExited was sent

@@ -62,6 +62,7 @@ void job_waits(State& state, Job& job) {
     send_signal(job, false, SIGKILL);
     return;
   }
+  if (job.go_early) return release_job(job);
   send_plain(state, job, wire::InitEvent::kJobReady);
 }
 
@@ -99,6 +100,7 @@ void start_clock(Job& job) {
 }
 
 void release_job(Job& job) {
+  job.go_early = job.stage == Stage::kPreparing;
   if (job.stage != Stage::kWaiting) return;
   job.stage = Stage::kReleased;
   start_clock(job);

@@ -14,6 +14,7 @@
 namespace sandboxd::jails {
 namespace {
 
+constexpr std::uint64_t kSoon = 5'000;
 constexpr std::uint64_t kFirstRetry = 20'000;
 constexpr std::uint64_t kLastRetry = 1'000'000;
 
@@ -65,6 +66,20 @@ void AuditClient::disconnect(const Error& why) {
 }
 
 void AuditClient::append(wire::AuditRecord record, Done done) {
+  keep(std::move(record), std::move(done));
+  if (connected()) flush();
+}
+
+void AuditClient::append_soon(wire::AuditRecord record, Done done) {
+  keep(std::move(record), std::move(done));
+  if (!connected() || soon_.active()) return;
+  const auto send = [this] {
+    if (connected()) flush();
+  };
+  if (!soon_.arm(loop_, kSoon, send).ok()) send();
+}
+
+void AuditClient::keep(wire::AuditRecord record, Done done) {
   const bool intent = record.phase == wire::AuditPhase::kIntent;
   if (pending_.size() >= kMostPending || (intent && !connected())) {
     failed_.emplace_back(std::move(done), sys_error_code(intent ? ENOTCONN : ENOBUFS, "the audit log is away"));
@@ -79,7 +94,6 @@ void AuditClient::append(wire::AuditRecord record, Done done) {
   }
   if (!intent) record.id = random_id("e-");
   pending_.push_back({std::move(record), std::move(done), next_id_++});
-  if (connected()) flush();
 }
 
 void AuditClient::flush() {

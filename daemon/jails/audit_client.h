@@ -32,6 +32,8 @@ class AuditClient {
 
   // `done` is called later, never from within. An intent is never sent twice.
   void append(wire::AuditRecord record, Done done);
+  // A result that nobody waits for: it goes with the next record, or in a moment. One fdatasync(2) less between two execs.
+  void append_soon(wire::AuditRecord record, Done done);
 
  private:
   struct Pending {
@@ -44,6 +46,7 @@ class AuditClient {
   void reconnect_later();
   void disconnect(const Error& why);
   void on_io(std::uint32_t events);
+  void keep(wire::AuditRecord record, Done done);
   void flush();
   void take(const wire::Message& message);
 
@@ -54,6 +57,7 @@ class AuditClient {
   IoWatch watch_;
   Timer retry_;
   Timer wake_;
+  Timer soon_;
   std::uint64_t retry_usec_;
   std::uint64_t next_id_ = 1;
   std::deque<Pending> pending_;  // the first `sent_` of them were sent

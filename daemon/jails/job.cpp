@@ -75,7 +75,8 @@ void Job::prepare() {
   plan_.argv = {};
   plan_.env = {};
   program_.reset();
-  if (!sent.ok()) fail(Unavailable{"jail", sent.error().message()});
+  if (!sent.ok()) return fail(Unavailable{"jail", sent.error().message()});
+  release();
 }
 
 void Job::on_intent(const Result<std::uint64_t>& index) {
@@ -93,7 +94,7 @@ void Job::on_streams(std::vector<UniqueFd> fds) {
   if (!asked || std::exchange(has_streams_, true) || fds.size() != descriptors_of(kind_of(plan_)))
     return links_.breach("streams that nobody asked for");
   const Status taken = take_streams(std::move(fds), pass_fds_);
-  if (taken.ok()) return;
+  if (taken.ok()) return release();
   kill_now();
   fail(Unavailable{"sandboxd", taken.error().message()});
 }
@@ -133,7 +134,7 @@ void Job::on_event(const wire::InitEventRecord& record) {
   switch (record.event) {
     case wire::InitEvent::kJobReady:
       if (!prepared_ || std::exchange(ready_, true)) return links_.breach("a job is ready twice");
-      return release();
+      return;
     case wire::InitEvent::kJobStarted:
       if (!released_ || begun_) return links_.breach("a job started that was not released");
       begun_ = true;
@@ -153,9 +154,11 @@ void Job::on_event(const wire::InitEventRecord& record) {
   }
 }
 
-// Both halves of sentence three: what waits is our own code, and it goes on once its record can't be lost.
+// What is prepared meanwhile is our own code; nothing of the job runs before its record can't be lost. jail-init need not have
+// come as far as kJobReady: it goes on then without asking.
 void Job::release() {
-  if (!ready_ || !on_record_ || released_ || state_ == State::kEnded) return;
+  const bool streams = plan_.stdio == wire::StdioMode::kNull || has_streams_;
+  if (!prepared_ || !streams || !on_record_ || released_ || state_ == State::kEnded) return;
   released_ = true;
   if (const Status sent = links_.command(wire::InitCommand::kRelease, 0, number(), {}); !sent.ok())
     return fail(Unavailable{"jail", sent.error().message()});
@@ -208,7 +211,7 @@ void Job::decide(const wire::InitEventRecord& end) {
 void Job::record_end() {
   const bool ok = report_ && report_->verdict == Verdict::kExited;
   const std::string detail = report_ ? report_text(*report_) : failure_detail(*failure_);
-  links_.audit->append(
+  links_.audit->append_soon(
       {"jail.exec", wire::AuditPhase::kResult, ok ? "ok" : "error", request_, jail_, client_.uid, detail},
       [jail = jail_](const Result<std::uint64_t>& index) {
         if (!index.ok()) spdlog::error("jail {}: exec's result: {}", jail, index.error().message());

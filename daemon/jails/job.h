@@ -1,7 +1,7 @@
 // One job that was asked for in a live jail (Exec). It is prepared by jail-init while its intent goes to the audit log, and
 // released once that is durable:
 //
-//   starting --intent durable and kJobReady: kRelease--> running --kJobExited, kJobGone, its output read--> ended
+//   starting --intent durable, streams there: kRelease--> running --kJobExited, kJobGone, its output read--> ended
 //       '--refused, failed, the log away: failure after its record--> ended
 //
 // A jail's end is the end of all its jobs. What jail-init says is believed for the verdict only, and in the order that

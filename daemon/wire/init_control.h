@@ -8,7 +8,8 @@
 //   kExec job + sealed memfd (wire/exec_plan.h) [+ program]   -> makes pipes or a PTY, clones; the child takes the job's id
 //                                                             <- kStreams job + outer ends (pipes and PTY only)
 //                                                             <- kJobReady job: it waits before its exec (or kJobFailed)
-//   kRelease job: the intent is in the audit log              ->
+//   kRelease job: the intent is in the audit log              -> it execs. This may come before kJobReady, which is not
+//                                                                said then
 //                                                             <- kJobStarted job (or kJobFailed: execve itself)
 //                                                             <- kJobExited job: its first process ended
 //                                                             <- kJobGone job: so did what outlived it (or was left alone)

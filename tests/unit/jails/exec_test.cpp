@@ -249,11 +249,12 @@ TEST_F(Exec, EndsWithItsJail) {
 
 class HostileExec : public test::Jails {
  protected:
-  void expect_killed(const std::function<void(FakeJail&, std::uint32_t job)>& act) {
+  void expect_killed(const std::function<void(FakeJail&, std::uint32_t job)>& act,
+                     const protocol::ExecSpec& what = command()) {
     open();
     const auto [id, jail] = session();
     Seen seen;
-    const std::uint32_t job = exec(seen, id);
+    const std::uint32_t job = exec(seen, id, what);
     ASSERT_TRUE(until([&, &j = jail] { return j->was_told(InitCommand::kExec, job); }));
     act(*jail, job);
     EXPECT_TRUE(until([&, &name = id] { return state(name) != "running"; }));
@@ -262,7 +263,9 @@ class HostileExec : public test::Jails {
 };
 
 TEST_F(HostileExec, AStartThatWasNotReleasedEndsTheJail) {
-  expect_killed([](FakeJail& jail, std::uint32_t job) { jail.say(InitEvent::kJobStarted, 1, 0, "", "", job); });
+  // It waits for its streams.
+  expect_killed([](FakeJail& jail, std::uint32_t job) { jail.say(InitEvent::kJobStarted, 1, 0, "", "", job); },
+                command(protocol::Stdio::kRelay));
 }
 TEST_F(HostileExec, AJobThatNobodyAskedForEndsTheJail) {
   expect_killed([](FakeJail& jail, std::uint32_t job) { jail.say(InitEvent::kJobReady, 0, 0, "", "", job + 1); });
