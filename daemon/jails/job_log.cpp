@@ -53,13 +53,17 @@ Status JobLog::next_segment() {
   Segment segment;
   segment.path = fmt::format("{}/{}.{}", directory_, name_, ++made_);
   segment.first = end_;
-  file_.reset(::open(segment.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file_) return sys_error("create {}", sandboxd::quoted(segment.path));
-  segments_.push_back(std::move(segment));
-  if (segments_.size() > 2) {
-    ::unlink(segments_.front().path.c_str());
+  file_.reset();
+  // The older one is written over, not made anew: its pages and blocks are there.
+  int create = O_CREAT | O_EXCL;
+  if (segments_.size() == 2) {
+    if (::rename(segments_.front().path.c_str(), segment.path.c_str()) < 0) return sys_error("rename the log");
     segments_.erase(segments_.begin());
+    create = 0;
   }
+  file_.reset(::open(segment.path.c_str(), O_WRONLY | O_CLOEXEC | create, 0600));
+  if (!file_) return sys_error("open {}", sandboxd::quoted(segment.path));
+  segments_.push_back(std::move(segment));
   return {};
 }
 

@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kChunk = 64U << 10;
 constexpr std::size_t kTail = 64U << 10;
 constexpr std::size_t kTyped = 4U << 10;
-constexpr int kPipeSize = 256 << 10;
+constexpr int kPipeSize = 1 << 20;
 constexpr std::uint64_t kLastWords = 500'000;
 
 char g_buffer[kChunk];  // one thread, one loop
@@ -84,6 +84,8 @@ Status Streams::watch_sources() {
     Source& source = sources_[i];
     if (!source.fd) continue;
     TRY(set_nonblocking(source.fd.get()));
+    // Measured (bench_stream): with 1 MiB before and behind us a relay that copies beats one that splices.
+    (void)::fcntl(source.fd.get(), F_SETPIPE_SZ, kPipeSize);
     TRY(source.watch.start(loop_, source.fd.get(), EPOLLIN, [this, i](std::uint32_t) { read_some(i); }));
   }
   return {};
@@ -151,7 +153,10 @@ void Streams::pause(bool paused) {
 
 bool Streams::wanted(std::size_t index) const {
   if (paused_) return false;
-  return std::ranges::all_of(attachments_, [index](const auto& to) { return to->sinks.at(index).pending.empty(); });
+  return std::ranges::all_of(attachments_, [index](const auto& to) {
+    const Sink& sink = to->sinks.at(index);
+    return sink.pending.empty();
+  });
 }
 
 void Streams::want_sources() {

@@ -1,6 +1,8 @@
 // The relay alone, on real pipes and a real PTY.
 #include "daemon/jails/streams.h"
 
+#include <filesystem>
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -105,6 +107,41 @@ TEST_F(Relay, TheOnlyReadersEndIsTheJobs) {
   theirs.clear();
   ::signal(SIGPIPE, SIG_IGN);
   EXPECT_TRUE(test::run_until(loop_.get(), [&] { return ::write(inner.output.get(), "x", 1) < 0 && errno == EPIPE; }));
+}
+
+TEST_F(Relay, WhatIsLoggedIsReadToo) {
+  char folder[] = "/tmp/streams-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  Streams::Options options;
+  options.keep_input = true;
+  options.log = std::move(JobLog::create(folder, "j.1")).value();
+  const std::shared_ptr<JobLog> log = options.log;
+  Ends inner = start(std::move(options));
+  std::shared_ptr<void> token;
+  auto theirs = std::move(streams_.attach(0, token)).value();
+  ::fcntl(inner.output.get(), F_SETFL, O_NONBLOCK);
+  ::fcntl(theirs[1].get(), F_SETFL, O_NONBLOCK);
+  constexpr std::size_t kTotal = 3U << 20;
+  std::size_t written = 0, read = 0;
+  std::string piece(50'000, 'x');
+  ASSERT_TRUE(test::run_until(loop_.get(), [&] {
+    if (written < kTotal) {
+      const ssize_t wrote = ::write(inner.output.get(), piece.data(), std::min(piece.size(), kTotal - written));
+      if (wrote > 0) written += static_cast<std::size_t>(wrote);
+      if (written == kTotal) inner.output.reset();
+    }
+    read += read_some(theirs[1].get()).size();
+    return read == kTotal;
+  }));
+  inner = {};
+  ASSERT_TRUE(test::run_until(loop_.get(), [&] { return done_; }));
+  JobLog::Place place;
+  std::size_t logged = 0;
+  while (const auto kept = std::move(log->read(place)).value()) logged += kept->bytes.size();
+  EXPECT_EQ(logged, kTotal);
+  token.reset();
+  streams_.stop();
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(Relay, AWriterThatStaysCantHoldTheEndBack) {
