@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "protocol/errors.h"
+#include "protocol/frame.h"
 
 namespace sandboxd::client {
 namespace {
@@ -39,7 +40,8 @@ std::string setup_failed(const Json& fields) {
   // The detail is often a whole message already; the errno and its hint are added when it is not.
   const bool named = code == 0 || detail.find(errno_name(code)) != std::string::npos;
   const std::string step = text_of(fields, "step");
-  const std::string text = joined(fmt::format("failed at '{}'", step), named ? detail : Error{code, detail}.message());
+  const std::string text =
+      joined(fmt::format("failed at '{}'", step), named ? detail : sandboxd::Error{code, detail}.message());
   const bool absent = code == ENOENT && (step == "exec" || step == "workdir");
   return absent ? text + "; of your files a jail has what --workspace, --bind and --ro-bind show" : text;
 }
@@ -78,7 +80,7 @@ std::string invalid_argument(const Json& fields) {
 
 std::string not_found(const Json& fields) {
   const std::string what = text_of(fields, "what");
-  const std::string_view list = what == "profile" ? "profile list" : "ps";
+  const std::string_view list = what == "profile" ? "profile list" : what == "job" ? "jobs" : "ps";
   return fmt::format("no {} '{}'; see 'sandboxctl {}'", what, text_of(fields, "name"), list);
 }
 
@@ -91,6 +93,26 @@ std::string limit_reached(const Json& fields) {
 std::string unavailable(const Json& fields) {
   return joined(fmt::format("{} is not available", text_of(fields, "what")), text_of(fields, "detail")) +
          "; nothing was started, see 'sandboxctl doctor'";
+}
+
+// Bytes where they are no text: {"b64": ...}.
+std::string path_of(const Json& fields) {
+  const auto found = fields.find("path");
+  std::string bytes;
+  if (found == fields.end() || protocol::bytes_from_json(*found, "", protocol::kMaxFrame, bytes)) return "''";
+  return sandboxd::quoted(bytes);
+}
+
+std::string file_failed(const Json& fields) {
+  const std::string what = fmt::format("{} {} in the jail", text_of(fields, "operation"), path_of(fields));
+  const int code = number_of(fields, "errno");
+  const std::string detail = text_of(fields, "detail");
+  return code == 0 ? joined(what, detail) : sandboxd::Error{code, joined(what, detail)}.message();
+}
+
+std::string file_refused(const Json& fields) {
+  return joined(fmt::format("{}: the limit '{}' is reached", path_of(fields), text_of(fields, "limit")),
+                text_of(fields, "detail"));
 }
 
 std::string no_method(const Json&) { return "the daemon does not know this call: it is older than this client"; }
@@ -107,12 +129,14 @@ constexpr std::array kRows = {
     Row{protocol::kNotFound, not_found},
     Row{protocol::kLimitReached, limit_reached},
     Row{protocol::kUnavailable, unavailable},
+    Row{kFilesFailed, file_failed},
+    Row{kFilesRefused, file_refused},
     Row{protocol::kMethodNotFound, no_method},
     Row{protocol::kMethodNotImplemented, no_method},
     Row{protocol::kInterfaceNotFound, no_method},
 };
 
-std::string_view connect_hint(const Error& error) {
+std::string_view connect_hint(const sandboxd::Error& error) {
   if (error.context.find("connect to") == std::string::npos) return {};
   if (error.code == ENOENT || error.code == ECONNREFUSED) {
     return "is sandboxd running? start it, or name its socket with --socket or SANDBOXD_SOCKET";
@@ -129,7 +153,7 @@ std::string failure_text(const Message& message) {
   return escaped(message.error + " " + protocol::to_text(message.parameters));
 }
 
-std::string failure_text(const Error& error) {
+std::string failure_text(const sandboxd::Error& error) {
   const std::string text = escaped(error.message());
   const std::string_view hint = connect_hint(error);
   return hint.empty() ? text : fmt::format("{}; {}", text, hint);

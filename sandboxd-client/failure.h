@@ -2,16 +2,20 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "sandboxd-client/connection.h"
 
 namespace sandboxd::client {
+
+inline constexpr std::string_view kFilesFailed = "org.sandboxd.Files.Failed";
+inline constexpr std::string_view kFilesRefused = "org.sandboxd.Files.Refused";
 
 // "denied by rule 'network': at most none; see 'sandboxctl profile show'". What came from the daemon is escaped for
 // terminals. An error that is not known is given by its name and fields.
 [[nodiscard]] std::string failure_text(const Message& message);
 
 // A Result's error with the hint that belongs to its errno ("is sandboxd running?" ...); escaped likewise.
-[[nodiscard]] std::string failure_text(const Error& error);
+[[nodiscard]] std::string failure_text(const sandboxd::Error& error);
 
 }  // namespace sandboxd::client

@@ -12,6 +12,7 @@ _sandboxctl_value() {
     local option=$1 current=$2 socket=$3
     case $option in
         --workspace) COMPREPLY=($(compgen -W "ro rw" -- "$current")) ;;
+        --detach-keys) COMPREPLY=($(compgen -W "ctrl-p,ctrl-q none" -- "$current")) ;;
         --user) COMPREPLY=($(compgen -W "root self" -- "$current")) ;;
         --network) COMPREPLY=($(compgen -W "none host" -- "$current")) ;;
         --stdio) COMPREPLY=($(compgen -W "relay pass inherit null" -- "$current")) ;;
@@ -27,18 +28,25 @@ _sandboxctl_value() {
 
 _sandboxctl() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs="run explain ps inspect wait kill rm events profile info doctor audit"
+    local verbs="run explain create exec attach ps inspect freeze thaw extend rm jobs wait logs signal kill events profile info doctor
+        audit"
     local common="--json --socket --help -h"
-    local run="--profile --name --workspace --workspace-dir --at --workdir -w --bind --ro-bind --root --tmpfs --dir --hostname
-        --env -e --env-file --user --timeout --network --stdio --mount-namespace"
+    local jail="--profile --name --label --workspace --workspace-dir --at --bind --ro-bind --root --tmpfs --dir --hostname --user
+        --network --mount-namespace"
+    local variables="--workdir -w --env -e --env-file --timeout"
+    local streams="--tty -t --detach -d --detach-keys --log --merge-stderr --stdio"
     local -A options=(
-        [run]="$run" [explain]="$run" [ps]="" [inspect]="" [wait]="" [kill]="--signal -s --grace" [rm]="--force -f"
-        [events]="--follow -f --after" [info]="--features" [doctor]="--state-dir"
+        [run]="$jail $variables $streams" [explain]="$jail $variables $streams" [create]="$jail $variables --ttl"
+        [exec]="$variables $streams --nofile --file-size --keep-survivors" [attach]="--detach-keys --replay --eof"
+        [ps]="--label" [inspect]="" [freeze]="" [thaw]="" [extend]="" [rm]="--force -f" [jobs]="" [wait]=""
+        [logs]="--follow -f --raw" [signal]="--signal -s" [kill]="--signal -s --grace"
+        [events]="--follow -f --after --epoch" [info]="--features" [doctor]="--state-dir"
         ["profile list"]="" ["profile show"]="" ["profile check"]="" ["profile explain"]="" ["audit verify"]=""
     )
     # Options that take a word of their own; --workspace takes one only after '='.
-    local valued=" --socket --profile --name --workspace-dir --at --workdir -w --bind --ro-bind --root --tmpfs --dir --hostname
-        --env -e --env-file --user --timeout --network --stdio --signal -s --grace --after --state-dir "
+    local valued=" --socket --profile --name --label --workspace-dir --at --workdir -w --bind --ro-bind --root --tmpfs --dir --hostname
+        --env -e --env-file --user --timeout --network --stdio --signal -s --grace --after --epoch --state-dir --ttl --detach-keys
+        --nofile --file-size --replay "
     valued=${valued//$'\n'/ }
 
     # Words are broken at '=' and ':' (COMP_WORDBREAKS): "--user" "=" "ro".
@@ -50,7 +58,7 @@ _sandboxctl() {
         return
     fi
 
-    local verb="" socket="" i word
+    local verb="" socket="" target="" i word
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         if [[ $word == "--" ]]; then
@@ -62,12 +70,14 @@ _sandboxctl() {
             continue
         elif [[ -z $verb || $verb == profile || $verb == audit ]]; then
             verb="${verb:+$verb }$word"
-        elif [[ $verb == run || $verb == explain ]]; then
+        elif [[ $verb == exec && -z $target ]]; then
+            target=$word
+        elif [[ $verb == run || $verb == explain || $verb == exec ]]; then
             break
         fi
     done
 
-    if ((i < COMP_CWORD)) && [[ $verb == run || $verb == explain ]]; then
+    if ((i < COMP_CWORD)) && [[ $verb == run || $verb == explain || $verb == exec ]]; then
         # The command: as the shell itself would complete it.
         [[ ${COMP_WORDS[i]} == "--" ]] && ((i += 1))
         if declare -F _command_offset >/dev/null; then
@@ -93,7 +103,21 @@ _sandboxctl() {
         "") COMPREPLY=($(compgen -W "$verbs" -- "$current")) ;;
         profile) COMPREPLY=($(compgen -W "list show check explain" -- "$current")) ;;
         audit) COMPREPLY=($(compgen -W "verify" -- "$current")) ;;
-        inspect | wait | kill | rm) COMPREPLY=($(compgen -W "$(_sandboxctl_jails "$socket")" -- "$current")) ;;
+        exec)
+            if [[ -z $target ]]; then
+                COMPREPLY=($(compgen -W "$(_sandboxctl_jails "$socket")" -- "$current"))
+            else
+                COMPREPLY=($(compgen -c -- "$current"))
+            fi
+            ;;
+        attach | wait | logs | signal | kill)
+            if [[ $current == */* ]]; then
+                COMPREPLY=($(compgen -W "$(sandboxctl jobs "${current%%/*}" ${socket:+--socket "$socket"} 2>/dev/null | cut -f 1)" -- "$current"))
+            else
+                COMPREPLY=($(compgen -W "$(_sandboxctl_jails "$socket")" -- "$current"))
+            fi
+            ;;
+        inspect | freeze | thaw | extend | rm | jobs) COMPREPLY=($(compgen -W "$(_sandboxctl_jails "$socket")" -- "$current")) ;;
         "profile show") _sandboxctl_value --profile "$current" "$socket" ;;
         "profile check") COMPREPLY=($(compgen -f -- "$current")) ;;
         "audit verify") COMPREPLY=($(compgen -d -- "$current")) ;;

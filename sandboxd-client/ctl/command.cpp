@@ -1,7 +1,5 @@
 #include "sandboxd-client/ctl/command.h"
 
-#include <cstdlib>
-
 #include <fmt/core.h>
 #include <unistd.h>
 
@@ -18,17 +16,10 @@ int fail(const Invocation& invocation, std::string_view text, int status) {
 
 int fail(const Invocation& invocation, const Error& error) { return fail(invocation, client::failure_text(error)); }
 
-int fail(const Invocation& invocation, const client::Message& refused) {
-  return fail(invocation, client::failure_text(refused));
-}
+int fail(const Invocation& invocation, const client::Error& error) { return fail(invocation, error.text); }
 
-Result<client::Connection> connect(const Globals& globals) {
-  return client::Connection::open(
-      client::sockets_to_try(globals.socket, ::secure_getenv("SANDBOXD_SOCKET"), ::geteuid() == 0));
-}
-
-Result<client::Connection> connect(const client::SocketPaths& same_daemon) {
-  return client::Connection::open({same_daemon}, /*wait=*/false);
+client::Expected<client::Client> connect(const Globals& globals, client::Milliseconds timeout) {
+  return client::Client::connect({.socket = globals.socket.value_or(""), .timeout = timeout});
 }
 
 }  // namespace sandboxd::ctl

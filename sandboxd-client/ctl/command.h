@@ -10,8 +10,9 @@
 #include <string_view>
 #include <vector>
 
+#include <sandboxd/client.h>
+
 #include "base/result.h"
-#include "sandboxd-client/connection.h"
 
 namespace sandboxd::ctl {
 
@@ -49,16 +50,17 @@ struct Verb {
 // One for each file of verbs.
 extern const std::span<const Verb> kRunVerbs;
 extern const std::span<const Verb> kJailVerbs;
+extern const std::span<const Verb> kJobVerbs;
+extern const std::span<const Verb> kEventVerbs;
 extern const std::span<const Verb> kHostVerbs;
 extern const std::span<const Verb> kToolVerbs;
 
 // Writes "sandboxctl: VERB: TEXT" to standard error, in one write. `text` must be escaped already.
 int fail(const Invocation& invocation, std::string_view text, int status = kOwnFailure);
 int fail(const Invocation& invocation, const Error& error);
-int fail(const Invocation& invocation, const client::Message& refused);
+int fail(const Invocation& invocation, const client::Error& error);
 
-// To the daemon that --socket, SANDBOXD_SOCKET and the caller's uid choose.
-Result<client::Connection> connect(const Globals& globals);
-Result<client::Connection> connect(const client::SocketPaths& same_daemon);  // never waits
+// To the daemon that --socket, SANDBOXD_SOCKET and the caller's uid choose. A person can interrupt what waits for ever.
+client::Expected<client::Client> connect(const Globals& globals, client::Milliseconds timeout = client::kForever);
 
 }  // namespace sandboxd::ctl

@@ -61,6 +61,14 @@ Status apply_file(Environment& environment, const std::string& path, const char*
   return {};
 }
 
+Status apply_all(Environment& environment, const std::vector<std::string>& files,
+                 const std::vector<std::string>& settings, const char* const* own) {
+  for (const std::string& path : files)
+    TRY(apply_file(environment, path, own).context("--env-file {}", sandboxd::quoted(path)));
+  for (const std::string& setting : settings) TRY(apply(environment, setting, own).context("--env"));
+  return {};
+}
+
 }  // namespace
 
 Result<Environment> make_environment(const std::vector<std::string>& files, const std::vector<std::string>& settings,
@@ -71,9 +79,15 @@ Result<Environment> make_environment(const std::vector<std::string>& files, cons
   }
   // Without one the job could find no command; execvp(3)'s own default also holds the current directory on some systems.
   if (!lookup(own, "PATH")) set(environment, "PATH", std::string(kDefaultPath));
-  for (const std::string& path : files)
-    TRY(apply_file(environment, path, own).context("--env-file {}", sandboxd::quoted(path)));
-  for (const std::string& setting : settings) TRY(apply(environment, setting, own).context("--env"));
+  TRY(apply_all(environment, files, settings, own));
+  return environment;
+}
+
+Result<Environment> make_additions(const std::vector<std::string>& files, const std::vector<std::string>& settings,
+                                   const char* const* own, bool terminal) {
+  Environment environment;
+  if (terminal) TRY(apply(environment, "TERM", own));
+  TRY(apply_all(environment, files, settings, own));
   return environment;
 }
 

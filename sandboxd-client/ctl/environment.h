@@ -18,5 +18,8 @@ using Environment = std::vector<std::pair<std::string, std::string>>;
 // `own`: environ(7).
 Result<Environment> make_environment(const std::vector<std::string>& files, const std::vector<std::string>& settings,
                                      const char* const* own);
+// For a job in a jail that has an environment: `settings` and `files` alone, and TERM where the job has a terminal.
+Result<Environment> make_additions(const std::vector<std::string>& files, const std::vector<std::string>& settings,
+                                   const char* const* own, bool terminal);
 
 }  // namespace sandboxd::ctl

@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <csignal>
 
-#include "protocol/errors.h"
 #include "sandboxd-client/ctl/command.h"
 
 namespace sandboxd::ctl {
@@ -35,13 +34,11 @@ int exit_status(const protocol::JobReport& report) {
   return kOwnFailure;
 }
 
-int exit_status(const client::Message& refused) {
-  const auto& fields = refused.parameters;
-  if (refused.error != protocol::kSetupFailed || fields.value("step", client::Json()) != "exec") return kOwnFailure;
-  const auto code = fields.find("errno");
-  if (code == fields.end() || !code->is_number_integer()) return kOwnFailure;
-  const auto number = code->get<int>();
-  return number == ENOENT || number == ENOTDIR ? kNotFound : kNotExecutable;
+int exit_status(const client::Error& refused) {
+  if (refused.kind != client::ErrorKind::kSetupFailed || refused.field("step") != "exec" || refused.code == 0) {
+    return kOwnFailure;
+  }
+  return refused.code == ENOENT || refused.code == ENOTDIR ? kNotFound : kNotExecutable;
 }
 
 }  // namespace sandboxd::ctl

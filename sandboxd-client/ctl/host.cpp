@@ -2,6 +2,7 @@
 #include <memory>
 
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "sandboxd-client/ctl/ask.h"
@@ -11,9 +12,6 @@
 
 namespace sandboxd::ctl {
 namespace {
-
-using client::Json;
-using client::Message;
 
 std::string text_of(const Json& object, const char* key) {
   const Json value = object.is_object() ? object.value(key, Json()) : Json();
@@ -25,7 +23,7 @@ Action bind_info(Options& options) {
   options.flag("--features", *features, "what the daemon's kernel and host offer, in place of what the daemon is");
   return [features](const Invocation& invocation) {
     const char* key = *features ? "features" : "info";
-    const std::string_view method = *features ? "org.sandboxd.Host.Features" : "org.sandboxd.Host.Info";
+    const std::string method = *features ? "org.sandboxd.Host.Features" : "org.sandboxd.Host.Info";
     return ask(invocation, method, Json::object(), [&](const Json& answer) {
       const Json value = answer.value(key, Json::object());
       return invocation.globals.json ? print_value(invocation, value)
@@ -60,49 +58,7 @@ Action bind_profile_show(Options& options) {
   };
 }
 
-struct EventOptions {
-  bool follow = false;
-  std::uint64_t after = 0;
-};
-
-int print_event(const Invocation& invocation, const Json& event, const Style& style) {
-  if (invocation.globals.json) return print(invocation, json_line(event));
-  const Table table{.rows = {{text_of(event, "cursor"), text_of(event, "kind"), text_of(event, "jail"),
-                              text_of(event, "uid"), text_of(event, "detail")}}};
-  // Rows come one by one: there is nothing to align them with, so a terminal gets no header.
-  return print(invocation, render(table, {.terminal = false, .colour = style.colour}));
-}
-
-int show_events(const Invocation& invocation, const EventOptions& options) {
-  Result<client::Connection> connection = connect(invocation.globals);
-  if (!connection.ok()) return fail(invocation, connection.error());
-  Json parameters = {{"after", options.after}};
-  if (!options.follow) parameters["follow"] = false;
-  if (const Status sent = connection->send("org.sandboxd.Jail.Events", parameters, /*more=*/true); !sent.ok()) {
-    return fail(invocation, sent.error());
-  }
-  const Style style = output_style();
-  for (;;) {
-    const Result<Message> message = connection->receive();
-    if (!message.ok()) return fail(invocation, message.error());
-    if (!message->error.empty()) return fail(invocation, *message);
-    const Json event = message->parameters.value("event", Json());
-    if (event.is_object()) {
-      if (const int printed = print_event(invocation, event, style); printed != 0) return printed;
-    }
-    if (!message->continues) return 0;
-  }
-}
-
-Action bind_events(Options& options) {
-  auto wanted = std::make_shared<EventOptions>();
-  options.flag("--follow,-f", wanted->follow, "go on with those to come, until interrupted");
-  options.number("--after", wanted->after, "CURSOR", "only those with a higher cursor");
-  return [wanted](const Invocation& invocation) { return show_events(invocation, *wanted); };
-}
-
 constexpr std::array kVerbs = {
-    Verb{"", "events", "show what happened to the caller's jails", "", Runs::kNothing, bind_events},
     Verb{"profile", "list", "list the profiles that the daemon has loaded", "", Runs::kNothing, bind_profile_list},
     Verb{"profile", "show", "show a profile as the daemon has resolved it", "NAME", Runs::kNothing, bind_profile_show},
     Verb{"", "info", "show the daemon and its host", "", Runs::kNothing, bind_info},

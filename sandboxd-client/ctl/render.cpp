@@ -6,6 +6,7 @@
 
 #include <fmt/core.h>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -13,8 +14,6 @@
 
 namespace sandboxd::ctl {
 namespace {
-
-using client::Json;
 
 constexpr std::string_view kBold = "\x1b[1m";
 constexpr std::string_view kReset = "\x1b[0m";

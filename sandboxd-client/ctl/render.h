@@ -9,10 +9,15 @@
 #include <utility>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "protocol/job.h"
+#include "protocol/json.h"
 #include "sandboxd-client/ctl/command.h"
 
 namespace sandboxd::ctl {
+
+using protocol::Json;
 
 struct Style {
   bool terminal = false;
@@ -30,7 +35,7 @@ struct Table {
 using Fields = std::vector<std::pair<std::string, std::string>>;
 [[nodiscard]] std::string render(const Fields& fields, const Style& style);
 // Nested members get names with dots; lists of plain values stand on one line.
-[[nodiscard]] Fields flatten(const client::Json& object);
+[[nodiscard]] Fields flatten(const Json& object);
 
 // "850ms", "3.2s", "5min", "2h", "3d".
 [[nodiscard]] std::string time_text(std::uint64_t usec);
@@ -40,13 +45,16 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 [[nodiscard]] std::string command_text(const std::vector<std::string>& argv);
 
 [[nodiscard]] Table jail_table(const std::vector<protocol::JailInfo>& jails, std::uint64_t now_usec);
+[[nodiscard]] Table job_table(const std::vector<protocol::JobInfo>& jobs, std::uint64_t now_usec);
+// Whether it has every one of these: "name" or "name=value".
+[[nodiscard]] bool has_labels(const protocol::JailInfo& jail, const std::vector<std::string>& wanted);
 [[nodiscard]] Fields jail_fields(const protocol::JailInfo& jail);
 [[nodiscard]] Fields report_fields(const protocol::JobReport& report);
 
 // To standard output, whole. 0, or kOwnFailure with a line on standard error.
 int print(const Invocation& invocation, std::string_view text);
-int print_value(const Invocation& invocation, const client::Json& value);  // indented without --json
+int print_value(const Invocation& invocation, const Json& value);  // indented without --json
 // One value a line, for --json.
-[[nodiscard]] std::string json_line(const client::Json& value);
+[[nodiscard]] std::string json_line(const Json& value);
 
 }  // namespace sandboxd::ctl

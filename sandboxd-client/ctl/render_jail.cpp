@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <ctime>
+
 #include <fmt/core.h>
 
 #include "protocol/codec.h"
@@ -19,15 +22,66 @@ std::string end_text(const JobReport& report) {
   return report.signal ? fmt::format("{} {}", verdict, *report.signal) : verdict;
 }
 
+std::string age_text(std::uint64_t started, std::uint64_t now_usec) {
+  return time_text(now_usec > started ? now_usec - started : 0);
+}
+
+std::string date_text(std::uint64_t usec) {
+  const auto seconds = static_cast<std::time_t>(usec / 1'000'000);
+  std::tm parts{};
+  char text[32] = {};
+  if (::gmtime_r(&seconds, &parts) == nullptr) return fmt::format("{}", usec);
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts)};
+}
+
+std::string labels_text(const protocol::Labels& labels) {
+  std::string text;
+  for (const auto& [name, value] : labels) text += fmt::format("{}{}={}", text.empty() ? "" : ",", name, value);
+  return text.empty() ? "-" : text;
+}
+
+std::string state_text(const JailInfo& jail) {
+  if (jail.report) return end_text(*jail.report);
+  return jail.frozen ? "frozen" : jail.state;
+}
+
+// A session has no command of its own.
+std::string what_runs(const JailInfo& jail, std::uint64_t now_usec) {
+  if (!jail.session) return command_text(jail.argv);
+  if (jail.report || !jail.expires) return "(session)";
+  return fmt::format("(session, ends in {})", time_text(*jail.expires > now_usec ? *jail.expires - now_usec : 0));
+}
+
 }  // namespace
 
+bool has_labels(const JailInfo& jail, const std::vector<std::string>& wanted) {
+  for (const std::string& one : wanted) {
+    const std::size_t equals = one.find('=');
+    const bool found = std::ranges::any_of(jail.labels, [&](const auto& label) {
+      return label.first == one.substr(0, equals) &&
+             (equals == std::string::npos || label.second == one.substr(equals + 1));
+    });
+    if (!found) return false;
+  }
+  return true;
+}
+
+Table job_table(const std::vector<protocol::JobInfo>& jobs, std::uint64_t now_usec) {
+  Table table{.header = {"JOB", "STATE", "AGE", "TTY", "DETACHED", "ATTACHED", "COMMAND"}};
+  for (const protocol::JobInfo& job : jobs) {
+    table.rows.push_back({fmt::format("{}/{}", job.jail, job.job), job.report ? end_text(*job.report) : job.state,
+                          age_text(job.started, now_usec), job.tty ? "yes" : "no", job.detached ? "yes" : "no",
+                          fmt::format("{}", job.attached), command_text(job.argv)});
+  }
+  return table;
+}
+
 Table jail_table(const std::vector<JailInfo>& jails, std::uint64_t now_usec) {
-  Table table{.header = {"JAIL", "NAME", "PROFILE", "STATE", "UID", "AGE", "COMMAND"}};
+  Table table{.header = {"JAIL", "NAME", "PROFILE", "STATE", "UID", "AGE", "JOBS", "LABELS", "COMMAND"}};
   for (const JailInfo& jail : jails) {
-    const std::uint64_t age = now_usec > jail.started ? now_usec - jail.started : 0;
-    table.rows.push_back({jail.jail, jail.name.empty() ? "-" : jail.name, jail.profile,
-                          jail.report ? end_text(*jail.report) : jail.state, fmt::format("{}", jail.uid),
-                          time_text(age), command_text(jail.argv)});
+    table.rows.push_back({jail.jail, jail.name.empty() ? "-" : jail.name, jail.profile, state_text(jail),
+                          fmt::format("{}", jail.uid), age_text(jail.started, now_usec), fmt::format("{}", jail.jobs),
+                          labels_text(jail.labels), what_runs(jail, now_usec)});
   }
   return table;
 }
@@ -41,6 +95,7 @@ Fields report_fields(const JobReport& report) {
       fmt::format("{} user, {} system", time_text(report.usage.cpu_user), time_text(report.usage.cpu_system)));
   add(fields, "memory peak", size_text(report.usage.memory_peak));
   for (const std::string& limit : report.unenforced) add(fields, "not enforced", limit);
+  if (report.survivors != 0) add(fields, "survivors", fmt::format("{}", report.survivors));
   add(fields, "profile hash", report.profile_hash);
   add(fields, "audit record", fmt::format("{}", report.audit_index));
   return fields;
@@ -51,9 +106,12 @@ Fields jail_fields(const JailInfo& jail) {
   add(fields, "jail", jail.jail);
   add(fields, "name", jail.name);
   add(fields, "profile", jail.profile);
-  add(fields, "state", jail.state);
+  add(fields, "state", jail.frozen ? jail.state + ", frozen" : jail.state);
   add(fields, "uid", fmt::format("{}", jail.uid));
   add(fields, "command", command_text(jail.argv));
+  if (jail.session) add(fields, "jobs", fmt::format("{}", jail.jobs));
+  if (jail.expires) add(fields, "session ends", date_text(*jail.expires));
+  for (const auto& [name, value] : jail.labels) fields.emplace_back("label: " + name, value);
   if (jail.report) {
     for (auto& field : report_fields(*jail.report)) fields.push_back(std::move(field));
   }

@@ -1,5 +1,5 @@
-// The options of `run` and `explain`, and what they ask for: a JobSpec with the client's files opened beside it. Files are
-// opened here, with the caller's rights and for reading (O_PATH takes no right, the broker refuses it); nothing is created.
+// The options of `run`, `explain`, `create` and `exec`, and what they ask for. The client's files are opened here, with the
+// caller's rights (sandboxd/request.h); nothing is created.
 #pragma once
 
 #include <cstdint>
@@ -7,34 +7,61 @@
 #include <string>
 #include <vector>
 
+#include <sandboxd/request.h>
+
 #include "base/result.h"
-#include "base/unique_fd.h"
-#include "protocol/job.h"
+#include "sandboxd-client/ctl/detach_keys.h"
 
 namespace sandboxd::ctl {
 
 class Options;
 
-struct RunOptions {
-  std::optional<std::string> profile{}, name{}, hostname{}, workdir{}, root{}, timeout{};
+// What a jail is.
+struct JailOptions {
+  std::optional<std::string> profile{}, name{}, hostname{}, root{};
   std::string workspace{};  // empty: not asked for; ro | rw
   std::optional<std::string> workspace_dir{}, at{};
-  std::vector<std::string> binds{}, ro_binds{}, tmpfs{}, dirs{};
-  std::vector<std::string> env{}, env_files{};
-  std::string user = "self", network = "none", stdio = "pass";
+  std::vector<std::string> binds{}, ro_binds{}, tmpfs{}, dirs{}, labels{};
+  std::string user = "self", network = "none";
   bool mount_namespace = false;
 };
 
-void add_run_options(Options& options, RunOptions& wanted);
-
-struct Request {
-  protocol::JobSpec spec{};     // without token
-  std::vector<UniqueFd> fds{};  // what the spec's indexes mean
+// How a command is run.
+struct CommandOptions {
+  std::optional<std::string> workdir{}, timeout{};
+  std::vector<std::string> env{}, env_files{};
+  std::string stdio = "pass";
+  std::string detach_keys{kDefaultDetachKeys};
+  bool tty = false, detach = false, log = false, merge_stderr = false;
 };
 
-// `own_environment`: environ(7). Reads the file system: paths are made absolute and free of symbolic links, since they
-// must name the same thing in the jail.
+struct RunOptions : JailOptions, CommandOptions {};
+
+struct CreateOptions : JailOptions {
+  std::optional<std::string> workdir{}, timeout{}, ttl{};
+  std::vector<std::string> env{}, env_files{};
+};
+
+struct ExecOptions : CommandOptions {
+  std::optional<std::string> nofile{}, file_size{};
+  bool keep_survivors = false;
+};
+
+void add_run_options(Options& options, RunOptions& wanted);
+void add_create_options(Options& options, CreateOptions& wanted);
+void add_exec_options(Options& options, ExecOptions& wanted);
+
+using client::Request;
+
+// `own_environment`: environ(7).
 Result<Request> make_request(const RunOptions& options, const std::vector<std::string>& command,
                              const char* const* own_environment);
+Result<Request> make_create_request(const CreateOptions& options, const char* const* own_environment);
+Result<protocol::ExecSpec> make_exec_spec(const ExecOptions& options, const std::vector<std::string>& command,
+                                          const char* const* own_environment);
+// "k=v"; nothing before the '=' is an error.
+Result<protocol::Labels> labels_from_text(const std::vector<std::string>& texts);
+// "90s", "2h"; more than 0. `option` is for the message.
+Result<std::uint64_t> time_from_text(std::string_view option, const std::string& text);
 
 }  // namespace sandboxd::ctl

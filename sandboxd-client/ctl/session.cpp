@@ -9,26 +9,21 @@
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "protocol/codec.h"
-#include "protocol/errors.h"
 #include "sandboxd-client/ctl/exit_status.h"
-#include "sandboxd-client/failure.h"
+#include "sandboxd-client/ctl/job_name.h"
+#include "sandboxd-client/ctl/render.h"
 
 namespace sandboxd::ctl {
 namespace {
 
-using client::Json;
-using client::Message;
-
-constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGCONT, SIGTSTP};
 constexpr short kReadable = POLLIN | POLLHUP | POLLERR;
-
-Status decoded(const protocol::Checked& wrong) {
-  return wrong ? Status(sys_error_code(EBADMSG, "the daemon's answer: {}", wrong->message())) : Status();
-}
 
 }  // namespace
 
@@ -43,20 +38,23 @@ Result<UniqueFd> watch_signals() {
   return fd;
 }
 
-Session::Session(const Invocation& invocation, client::Connection connection, client::HandedIn handed_in,
-                 UniqueFd signals, std::uint64_t end_wait)
+Session::Session(const Invocation& invocation, client::Job job, UniqueFd signals, SessionOptions options)
     : invocation_(invocation),
-      connection_(std::move(connection)),
-      handed_in_(std::move(handed_in)),
+      job_(std::move(job)),
       signals_(std::move(signals)),
+      options_(std::move(options)),
       out_(STDOUT_FILENO),
       error_(STDERR_FILENO),
-      end_wait_(end_wait) {}
+      keys_(options_.detach_keys) {}
 
 int Session::run() {
   while (!over()) {
-    if (const Status status = turn(); !status.ok()) return fail(invocation_, status.error());
+    if (const Status status = turn(); !status.ok()) {
+      terminal_.reset();
+      return fail(invocation_, status.error());
+    }
   }
+  terminal_.reset();  // before anything is said on it
   return finish();
 }
 
@@ -64,6 +62,7 @@ bool Session::over() const {
   if (gave_up_) return true;
   const bool written = (out_.empty() || out_.broken()) && (error_.empty() || error_.broken());
   if (refused_) return written;
+  if (keys_.seen() && !report_ && (!job_input_ || job_input_->empty() || job_input_->broken())) return true;
   if (!report_) return false;
   // Processes that even SIGKILL does not end keep their pipes open; what they had written was taken before the report.
   const bool stuck = report_->verdict == protocol::Verdict::kStuck;
@@ -75,10 +74,8 @@ bool Session::over() const {
 
 int Session::finish() {
   if (gave_up_) return *gave_up_;
-  if (refused_) {
-    if (const auto why = client::refusal(handed_in_)) return fail(invocation_, *why);
-    return fail(invocation_, client::failure_text(*refused_), exit_status(*refused_));
-  }
+  if (refused_) return fail(invocation_, refused_->text, exit_status(*refused_));
+  if (!report_) return finish_detached();
   const int status = exit_status(*report_);
   using protocol::Verdict;
   const bool plain = report_->verdict == Verdict::kExited || report_->verdict == Verdict::kSignalled;
@@ -89,13 +86,23 @@ int Session::finish() {
   return output_failed_ ? kOwnFailure : status;
 }
 
+int Session::finish_detached() {
+  if (options_.owns_job) {
+    if (const client::Expected<void> done = job_.detach(); !done) return fail(invocation_, done.error());
+  }
+  const std::string name = to_text(JobName{job_.jail(), job_.number()});
+  (void)write_all(STDERR_FILENO, fmt::format("\nsandboxctl: {}: detached; 'sandboxctl attach {}' comes back\n",
+                                             invocation_.verb, name))
+      .ok();
+  return 0;
+}
+
 Status Session::turn() {
   Poller poller;
   const std::size_t signal_index = poller.add(signals_.get(), POLLIN);
   // Output that came in replies waits here, in bounds: the daemon, and so the job, waits for us.
   const bool reads = !report_ && !refused_ && !out_.full() && !error_.full();
-  const std::size_t reply_index = reads ? poller.add(connection_.fd(), POLLIN) : 0;
-  for (Killer& killer : killers_) killer.index = poller.add(killer.connection.fd(), POLLIN);
+  const std::size_t reply_index = reads ? poller.add(job_.fd(), POLLIN) : 0;
   for (Stream& stream : outputs_) stream.poll_with(poller);
   if (input_) input_->poll_with(poller);
   if (job_input_) job_input_->poll_with(poller);
@@ -104,11 +111,7 @@ Status Session::turn() {
   TRY(poller.wait(wait_ms()));
 
   TRY(work_streams(poller));
-  for (Killer& killer : killers_) {
-    if ((poller.revents(killer.index) & kReadable) != 0) take_kill_answer(killer);
-  }
-  std::erase_if(killers_, [](const Killer& killer) { return killer.connection.fd() < 0; });
-  if (reads && (poller.revents(reply_index) & kReadable) != 0) TRY(take_messages());
+  if (reads && (poller.revents(reply_index) & kReadable) != 0) TRY(take_updates());
   if ((poller.revents(signal_index) & kReadable) != 0) TRY(take_signal());
   if (give_up_at_ != 0 && monotonic_usec() >= give_up_at_) give_up("the job has not ended in time");
   return {};
@@ -124,7 +127,8 @@ Status Session::work_streams(const Poller& poller) {
   }
   if (input_ && job_input_) {
     TRY(input_->work(poller).context("standard input"));
-    if (input_->ended()) job_input_->close_when_empty();
+    if (keys_.seen()) input_->close();
+    if (input_->ended() && options_.close_input && !job_.has_terminal()) job_input_->close_when_empty();
     // A job that reads no more is no failure.
     (void)job_input_->work(poller).ok();
   }
@@ -137,132 +141,133 @@ Status Session::work_streams(const Poller& poller) {
   return {};
 }
 
-Status Session::take_messages() {
-  TRY_ASSIGN(const bool open, connection_.read_ready());
-  for (;;) {
-    TRY_ASSIGN(std::optional<Message> message, connection_.next());
-    if (!message) break;
-    TRY(take(std::move(*message)));
+Status Session::take_updates() {
+  while (!report_ && !refused_) {
+    client::Expected<std::optional<client::Update>> update = job_.next(client::Milliseconds(0));
+    if (!update) {
+      refused_ = std::move(update).error();
+      if (invocation_.globals.json && !refused_->name.empty()) print_error();
+      return {};
+    }
+    if (!update.value()) return {};
+    TRY(take(std::move(*update.value())));
   }
-  if (!open && !report_ && !refused_)
-    return sys_error_code(EPIPE, "the daemon closed the connection before the job's end");
   return {};
 }
 
-Status Session::take(Message message) {
-  if (!message.error.empty()) {
-    const Json error = {{"error", {{"name", message.error}, {"parameters", message.parameters}}}};
-    if (invocation_.globals.json) out_.push(protocol::to_text(error) + "\n");
-    refused_ = std::move(message);
-    return {};
+Status Session::take(client::Update update) {
+  if (invocation_.globals.json) print_update(update);
+  if (update.started) TRY(start());
+  if (update.output && !invocation_.globals.json) {
+    (update.output->is_error ? error_ : out_).push(update.output->data);
   }
-  if (invocation_.globals.json) print_json(message);
-  const Json& fields = message.parameters;
-  const auto present = [&](const char* key) { return fields.contains(key) && !fields[key].is_null(); };
-  if (present("started")) TRY(start(fields["started"]));
-  if (present("output")) TRY(take_output(fields["output"]));
-  if (!present("report")) return {};
-  protocol::JobReport report;
-  TRY(decoded(protocol::decode(fields["report"], "/parameters/report", report)));
-  report_ = std::move(report);
+  if (!update.report) return {};
+  report_ = std::move(update.report);
   input_.reset();
   job_input_.reset();
   return {};
 }
 
-Status Session::start(const Json& info) {
-  protocol::JailInfo jail;
-  TRY(decoded(protocol::decode(info, "/parameters/started", jail)));
-  jail_ = jail.jail;
-  handed_in_.connection.reset();
-  std::vector<UniqueFd> fds = connection_.take_fds();
-  if (fds.empty()) return {};
-  if (fds.size() != 3) return sys_error_code(EBADMSG, "the daemon sent {} descriptors, not 3", fds.size());
+Status Session::start() {
+  started_ = true;
+  if (!job_.output) return {};
   // The pipe's write end is ours alone; of what we write to, this is all that may be made non-blocking.
-  const int flags = ::fcntl(fds[0].get(), F_GETFL);
-  if (flags < 0 || ::fcntl(fds[0].get(), F_SETFL, flags | O_NONBLOCK) < 0) return sys_error("fcntl F_SETFL");
-  job_input_.emplace(std::move(fds[0]));
-  input_.emplace(STDIN_FILENO, *job_input_);
-  if (!invocation_.globals.json) {
-    outputs_.emplace_back(std::move(fds[1]), out_);
-    outputs_.emplace_back(std::move(fds[2]), error_);
-    return {};
+  const int flags = ::fcntl(job_.input.get(), F_GETFL);
+  if (flags < 0 || ::fcntl(job_.input.get(), F_SETFL, flags | O_NONBLOCK) < 0) return sys_error("fcntl F_SETFL");
+  job_input_.emplace(UniqueFd(job_.input.release()));
+  if (job_.has_terminal() && ::isatty(STDIN_FILENO) == 1) {
+    TRY_ASSIGN(RawTerminal raw, RawTerminal::enter(STDIN_FILENO));
+    terminal_.emplace(std::move(raw));
+    resize();  // it may have changed since the call, and an attached job has another client's
+    input_.emplace(UniqueFd(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)), *job_input_,
+                   [this](std::string_view typed) { return keys_.pass(typed); });
+  } else {
+    input_.emplace(STDIN_FILENO, *job_input_);
   }
-  outputs_.emplace_back(std::move(fds[1]), out_,
-                        [this](std::string_view bytes) { return output_line("stdout", bytes); });
-  outputs_.emplace_back(std::move(fds[2]), out_,
-                        [this](std::string_view bytes) { return output_line("stderr", bytes); });
+  add_outputs();
   return {};
 }
 
-Status Session::take_output(const Json& output) {
-  if (invocation_.globals.json) return {};  // printed as it came
-  if (!output.is_object() || !output.contains("stream") || !output.contains("data")) {
-    return sys_error_code(EBADMSG, "the daemon's answer has an ill-formed 'output'");
-  }
-  std::string bytes;
-  TRY(decoded(protocol::bytes_from_json(output["data"], "/parameters/output/data", protocol::kMaxFrame, bytes)));
-  (output["stream"] == "stderr" ? error_ : out_).push(bytes);
-  return {};
+void Session::add_outputs() {
+  const auto add = [&](client::Fd& fd, Writer& writer, std::string_view name) {
+    if (!fd) return;
+    UniqueFd source(fd.release());
+    if (invocation_.globals.json) {
+      outputs_.emplace_back(std::move(source), out_,
+                            [this, name](std::string_view bytes) { return output_line(name, bytes); });
+    } else {
+      outputs_.emplace_back(std::move(source), writer);
+    }
+  };
+  add(job_.output, out_, "stdout");
+  add(job_.error, error_, "stderr");
 }
 
-void Session::print_json(const Message& message) {
+// As the daemon's own replies are.
+void Session::print_update(const client::Update& update) {
   Json shown = Json::object();
-  for (const char* key : {"started", "output", "report"}) {
-    if (message.parameters.contains(key) && !message.parameters[key].is_null()) shown[key] = message.parameters[key];
-  }
-  out_.push(protocol::to_text(shown) + "\n");
+  if (update.started && job_.jail_info()) shown["started"] = protocol::encode(*job_.jail_info());
+  if (update.started && job_.job_info()) shown["started"] = protocol::encode(*job_.job_info());
+  if (update.report) shown["report"] = protocol::encode(*update.report);
+  if (!shown.empty()) out_.push(json_line(shown));
+  if (update.output) out_.push(output_line(update.output->is_error ? "stderr" : "stdout", update.output->data));
 }
 
-// As the daemon's own `output` replies are.
+void Session::print_error() {
+  Json parameters;
+  if (protocol::parse_json(refused_->json, parameters)) parameters = Json::object();
+  out_.push(json_line({{"error", {{"name", refused_->name}, {"parameters", parameters}}}}));
+}
+
 std::string Session::output_line(std::string_view stream, std::string_view bytes) const {
-  const Json line = {{"output", {{"stream", stream}, {"data", protocol::bytes_to_json(bytes)}}}};
-  return protocol::to_text(line) + "\n";
+  return json_line({{"output", {{"stream", stream}, {"data", protocol::bytes_to_json(bytes)}}}});
 }
 
 Status Session::take_signal() {
   signalfd_siginfo info{};
   if (::read(signals_.get(), &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return {};
   const int number = static_cast<int>(info.ssi_signo);
+  switch (number) {
+    case SIGTSTP: stop_self(); return {};
+    case SIGCONT:
+    case SIGWINCH:
+      // Whoever stopped us may have used the terminal meanwhile.
+      if (number == SIGCONT && terminal_) terminal_->enter_again();
+      resize();
+      return {};
+    default: end_by_signal(number); return {};
+  }
+}
+
+void Session::resize() {
+  // A size that does not arrive harms nothing but the picture, and the job may just have ended.
+  if (terminal_ && !report_) (void)job_.resize(window_size(STDIN_FILENO)).has_value();
+}
+
+// The terminal belongs to the shell until we go on. SIGSTOP, since SIGTSTP is blocked here.
+void Session::stop_self() {
+  if (terminal_) terminal_->leave();
+  (void)::raise(SIGSTOP);
+}
+
+void Session::end_by_signal(int number) {
   ++signals_taken_;
   last_signal_ = number;
-  if (jail_.empty()) {
-    gave_up_ = 128 + number;  // nothing runs yet; the daemon gives up the start when we hang up
-    return {};
-  }
   if (report_) {
     gave_up_ = exit_status(*report_);  // the job is over: only somebody who doesn't read our output keeps us
-    return {};
+    return;
   }
-  if (give_up_at_ == 0) give_up_at_ = monotonic_usec() + end_wait_;
-  if (const Status sent = send_kill(number); !sent.ok()) give_up(client::failure_text(sent.error()));
-  return {};
-}
-
-// The signal first, with the daemon's usual grace; whoever sends a second one does not want to wait.
-Status Session::send_kill(int signal) {
-  Json parameters = {{"jail", jail_}, {"signal", signals_taken_ > 1 ? SIGKILL : signal}};
-  if (signals_taken_ > 1) parameters["grace"] = 0;
-  TRY_ASSIGN(client::Connection connection, connect(connection_.paths()));
-  TRY(connection.send("org.sandboxd.Jail.Kill", parameters));
-  killers_.push_back({std::move(connection)});
-  return {};
-}
-
-void Session::take_kill_answer(Killer& killer) {
-  const Result<bool> open = killer.connection.read_ready();
-  Result<std::optional<Message>> answer = killer.connection.next();
-  if (!open.ok()) {
-    give_up(client::failure_text(open.error()));
-  } else if (!answer.ok()) {
-    give_up(client::failure_text(answer.error()));
-  } else if (!answer.value()) {
-    if (open.value()) return;  // more is to come
-    give_up("the daemon closed the connection: it takes no more of this user");
-  } else if (const std::string& error = answer.value()->error; !error.empty() && error != protocol::kNotFound) {
-    give_up(client::failure_text(*answer.value()));  // a jail that isn't found has ended: its report is on its way
+  // Nothing runs yet, and the daemon gives up the start when we hang up; or the job is not ours to end.
+  if (!started_ || !options_.owns_job) {
+    gave_up_ = 128 + number;
+    return;
   }
-  killer.connection = client::Connection();
+  if (give_up_at_ == 0) give_up_at_ = monotonic_usec() + options_.end_wait;
+  // The signal first, with the daemon's usual grace; whoever sends a second one does not want to wait.
+  const client::Expected<void> sent =
+      signals_taken_ > 1 ? job_.kill(SIGKILL, client::Milliseconds(0)) : job_.kill(number);
+  // One that isn't found has ended: its report is on its way.
+  if (!sent && sent.error().kind != client::ErrorKind::kNotFound) give_up(sent.error().text);
 }
 
 // Hanging up is what the daemon can't refuse.

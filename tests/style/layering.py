@@ -16,7 +16,9 @@ ONLY = {
     "daemon/broker": {"base", "daemon/confine", "daemon/wire"},
     "daemon/init": {"base", "daemon/confine", "daemon/wire"},
     "daemon/profilec": {"base", "daemon/confine", "daemon/wire", "seccomp-profiles"},
-    "sandboxd-client": {"base", "protocol"},
+    # It runs in a jail, as a job.
+    "daemon/files": {"archive", "base", "daemon/wire"},
+    "sandboxd-client": {"archive", "base", "protocol"},
 }
 # A library's header, the folders that may include it.
 LIBRARIES = {

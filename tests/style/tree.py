@@ -5,7 +5,7 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CODE = (".cpp", ".h")
 # Where what is shipped comes from, as against tests and benchmarks.
-PRODUCT = ("base/", "protocol/", "cgroups/", "seccomp-profiles/", "daemon/", "sandboxd-client/")
+PRODUCT = ("archive/", "base/", "protocol/", "cgroups/", "seccomp-profiles/", "daemon/", "sandboxd-client/")
 
 
 def files(*suffixes, under=("",)):

@@ -351,7 +351,7 @@ class Verbs(Case):
         self.assertEqual(self.daemon.calls[0].parameters, {"jail": "j-1", "force": True})
 
     def test_events_end_unless_followed(self):
-        event = {"cursor": 4, "time": 1, "jail": "j-1", "kind": "started", "detail": {}, "uid": 1000}
+        event = {"cursor": 4, "time": 1, "epoch": "e", "jail": "j-1", "kind": "started", "detail": {}, "uid": 1000}
         self.answer("Jail.Events", {"event": event}, {})
         self.assertEqual(self.ctl("events", "--after", "3").stdout.split(b"\t")[:3], [b"4", b"started", b"j-1"])
         self.assertEqual(self.daemon.calls[0].parameters, {"after": 3, "follow": False})

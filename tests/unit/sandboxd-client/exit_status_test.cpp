@@ -35,8 +35,8 @@ TEST(ExitStatus, FollowsTheVerdict) {
   }
 }
 
-client::Message setup_failed(const char* step, int code) {
-  return {.parameters = {{"step", step}, {"errno", code}, {"detail", ""}}, .error = "org.sandboxd.SetupFailed"};
+client::Error setup_failed(const char* step, int code) {
+  return {.kind = client::ErrorKind::kSetupFailed, .fields = {{"step", step}}, .code = code};
 }
 
 TEST(ExitStatus, IsAShellsForACommandThatCouldNotBeExecuted) {
@@ -47,10 +47,8 @@ TEST(ExitStatus, IsAShellsForACommandThatCouldNotBeExecuted) {
 
 TEST(ExitStatus, IsOursForEveryOtherFailure) {
   EXPECT_EQ(exit_status(setup_failed("mounts", ENOENT)), 125);
-  EXPECT_EQ(exit_status(client::Message{.error = "org.sandboxd.Denied"}), 125);
-  EXPECT_EQ(
-      exit_status(client::Message{.parameters = {{"step", 3}, {"errno", "x"}}, .error = "org.sandboxd.SetupFailed"}),
-      125);
+  EXPECT_EQ(exit_status(setup_failed("exec", 0)), 125);
+  EXPECT_EQ(exit_status(client::Error{.kind = client::ErrorKind::kDenied, .code = ENOENT}), 125);
 }
 
 }  // namespace

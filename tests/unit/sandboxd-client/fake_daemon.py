@@ -27,13 +27,18 @@ def decode(value):
 
 def report(verdict="exited", **more):
     usage = {"wall": 1, "cpu_user": 0, "cpu_system": 0, "memory_peak": 0}
-    return {"jail": "j-1", "profile": "default", "profile_hash": "00", "verdict": verdict, "detail": "", "usage": usage,
+    return {"jail": "j-1", "job": 1, "survivors": 0, "profile": "default", "profile_hash": "00", "verdict": verdict, "detail": "", "usage": usage,
             "unenforced": [], "audit_index": 7, **more}
 
 
 def jail(**more):
     return {"jail": "j-1", "name": "", "profile": "default", "state": "running", "uid": 1000, "argv": ["true"],
-            "argv_cut": False, "started": 1, "in_force": [], **more}
+            "argv_cut": False, "started": 1, "in_force": [], "session": False, "frozen": False, "labels": {}, "jobs": 1, **more}
+
+
+def job(**more):
+    return {"jail": "j-1", "job": 2, "state": "running", "argv": ["true"], "argv_cut": False, "started": 1, "tty": False,
+            "detached": False, "attached": 1, **more}
 
 
 class Call:
@@ -65,6 +70,7 @@ class FakeDaemon:
         self.socket = os.path.join(self.path, "sandboxd.sock")
         self.calls, self.handed_in, self.kills = [], [], []
         self.answers = {}  # method -> function(call); default: run()
+        self.exec_argv = lambda argv: argv
         self.child = None
         self.hung_up = threading.Event()
         self.listeners = []
@@ -122,6 +128,10 @@ class FakeDaemon:
             self.answers[call.method](call)
         elif call.method == "org.sandboxd.Jail.Run":
             self.run(call)
+        elif call.method == "org.sandboxd.Jail.Create":
+            call.reply({"jail": jail(session=True, argv=[], jobs=0, expires=60_000_000)})
+        elif call.method == "org.sandboxd.Jail.Exec":
+            self.exec(call)
         elif call.method == "org.sandboxd.Jail.Kill":
             self.kills.append(call.parameters)
             self.child.send_signal(call.parameters["signal"])
@@ -141,11 +151,20 @@ class FakeDaemon:
         except FileNotFoundError:
             call.error("org.sandboxd.SetupFailed", step="exec", errno=2, detail=f"execute {argv[0]}")
 
-    def run_passing(self, call, argv, env):
+    def exec(self, call):
+        spec = call.parameters["spec"]
+        argv = self.exec_argv([decode(word) for word in spec["argv"]])
+        env = {"PATH": "/usr/bin:/bin", **{decode(one["name"]): decode(one["value"]) for one in spec.get("env", [])}}
+        if spec.get("detach"):
+            call.reply({"started": job(detached=True, attached=0)})
+        else:
+            self.run_passing(call, argv, env, started=job())
+
+    def run_passing(self, call, argv, env, started=None):
         pipes = [os.pipe() for _ in range(3)]
         self.child = subprocess.Popen(argv, env=env, stdin=pipes[0][0], stdout=pipes[1][1], stderr=pipes[2][1])
         outer = [pipes[0][1], pipes[1][0], pipes[2][0]]
-        call.reply({"started": jail()}, continues=True, fds=outer)
+        call.reply({"started": started or jail()}, continues=True, fds=outer)
         for fd in (*outer, pipes[0][0], pipes[1][1], pipes[2][1]):
             os.close(fd)
         threading.Thread(target=self.watch, args=(call.connection, self.child), daemon=True).start()

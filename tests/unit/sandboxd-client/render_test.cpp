@@ -1,6 +1,7 @@
 #include "sandboxd-client/ctl/render.h"
 
 #include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
 
 namespace sandboxd::ctl {
 namespace {
@@ -41,14 +42,13 @@ TEST(RenderStyle, HasColoursOnlyOnATerminalThatWantsThem) {
 }
 
 TEST(RenderJson, FlattensNamesAndPlainLists) {
-  const client::Json value = {
-      {"a", {{"b", 1}, {"c", {"x", 2}}}}, {"d", client::Json::array({{{"e", true}}})}, {"f", nullptr}};
+  const Json value = {{"a", {{"b", 1}, {"c", {"x", 2}}}}, {"d", Json::array({{{"e", true}}})}, {"f", nullptr}};
   EXPECT_THAT(flatten(value),
               ElementsAre(Pair("a.b", "1"), Pair("a.c", "x 2"), Pair("d.0.e", "true"), Pair("f", "null")));
 }
 
 TEST(RenderJson, NamesItemsByTheirOwnName) {
-  const client::Json value = {{"f", client::Json::array({{{"name", "landlock"}, {"have", true}}})}};
+  const Json value = {{"f", Json::array({{{"name", "landlock"}, {"have", true}}})}};
   EXPECT_THAT(flatten(value), ElementsAre(Pair("f.landlock.have", "true")));
 }
 
@@ -83,7 +83,7 @@ TEST(RenderJail, ShowsHowItEnded) {
   jail.report->exit_code = 3;
   jail.in_force = {{"NoNewPrivs", "1"}};
   EXPECT_THAT(jail_table({jail}, 6'000'000).rows,
-              ElementsAre(ElementsAre("j-1", "-", "", "exited 3", "0", "1.0s", "true")));
+              ElementsAre(ElementsAre("j-1", "-", "", "exited 3", "0", "1.0s", "0", "-", "true")));
   EXPECT_THAT(render(jail_fields(jail), {}),
               AllOf(HasSubstr("verdict\texited 3\n"), HasSubstr("in force: NoNewPrivs\t1\n")));
 }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/unique_fd.h"
 #include "sandboxd-client/ctl/parse.h"
 
 namespace sandboxd::ctl {

@@ -16,7 +16,6 @@
 namespace sandboxd::ctl {
 namespace {
 
-using client::Json;
 using namespace std::string_literals;
 
 constexpr std::uint64_t kSoon = 200'000;  // what a session that must give up by itself is given
@@ -24,7 +23,7 @@ constexpr std::uint64_t kNever = 600'000'000;
 
 const char* const kStarted =
     R"({"parameters":{"started":{"jail":"j-1","name":"","profile":"default","state":"running","uid":1000,"argv":["x"],)"
-    R"("argv_cut":false,"started":1,"in_force":[]}},"continues":true})";
+    R"("argv_cut":false,"started":1,"in_force":[],"session":false,"frozen":false,"labels":{},"jobs":1}},"continues":true})";
 
 // A daemon that has started the job, and whose answer to Kill is scripted.
 class Daemon {
@@ -46,9 +45,11 @@ class Daemon {
 
   // The exit status of an attached run that gets `signal` once the job runs, and how long it took.
   int run_until_signal(int signal, std::uint64_t end_wait) {
-    auto connection = client::Connection::open({client::socket_paths(path_)});
-    EXPECT_TRUE(connection.ok());
+    auto client = client::Client::connect({.socket = path_, .timeout = std::chrono::milliseconds(200)});
+    EXPECT_TRUE(client.has_value());
     const UniqueFd server = accept();
+    auto job = client->begin_run({});
+    EXPECT_TRUE(job.has_value());
     send(server, kStarted);
     auto signals = socket_pair(SOCK_SEQPACKET);
     signalfd_siginfo info{};
@@ -56,12 +57,15 @@ class Daemon {
     std::thread killer([&] {
       answer_kill(signals->first, info);
       std::uint8_t byte = 0;
-      hung_up_ =
-          wait_readable(server.get(), monotonic_usec() + 30'000'000).ok() && ::recv(server.get(), &byte, 1, 0) == 0;
+      ssize_t got = 1;  // the call comes first
+      while (got > 0 && wait_readable(server.get(), monotonic_usec() + 30'000'000).ok()) {
+        got = ::recv(server.get(), &byte, 1, 0);
+      }
+      hung_up_ = got == 0;
     });
     int status = 0;
     {
-      Session session(invocation_, std::move(connection).value(), {}, std::move(signals->second), end_wait);
+      Session session(invocation_, std::move(job).value(), std::move(signals->second), {.end_wait = end_wait});
       status = session.run();
     }
     killer.join();
