@@ -24,6 +24,7 @@ struct Deps {
   std::uint32_t numbers = kNumbersPerSlice;  // jails' numbers are 1 .. numbers - 1
   std::string features = "{}";               // what was found on this host before we locked ourselves in: a JSON object
   std::uint64_t stuck_after = 10'000'000;    // microseconds
+  std::uint64_t end_grace = 2'000'000;       // microseconds from SIGTERM to SIGKILL when the daemon ends
   std::function<void(const wire::Config&)>
       ready{};  // once: both programs are there, what an earlier life left is known
 };
