@@ -25,6 +25,7 @@ struct Deps {
   std::string log_directory{};               // ours alone; empty: no job can be started with log
   std::string features = "{}";               // what was found on this host before we locked ourselves in: a JSON object
   std::uint64_t stuck_after = 10'000'000;    // microseconds
+  std::uint64_t end_grace = 2'000'000;       // microseconds from SIGTERM to SIGKILL when the daemon ends
   std::function<void(const wire::Config&)>
       ready{};  // once: both programs are there, what an earlier life left is known
 };

@@ -1,3 +1,4 @@
+#include <csignal>
 #include <map>
 #include <set>
 #include <utility>
@@ -248,7 +249,7 @@ void JailSupervisor::end(std::function<void()> done) {
   const std::shared_ptr<void> last(nullptr, [done = std::move(done)](void*) { done(); });
   for (const auto& jail : table_.visible(Client{.admin = true})) {
     if (jail->over()) continue;
-    jail->kill_now("the daemon is ending");
+    jail->kill(SIGTERM, deps_.end_grace, "the daemon is ending");
     jail->when_over([last] {});
   }
 }

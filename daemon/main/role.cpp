@@ -29,7 +29,7 @@
 namespace sandboxd::main {
 namespace {
 
-constexpr std::uint64_t kEndWithin = 10'000'000;
+constexpr std::uint64_t kEndWithin = 12'000'000;  // the jobs' grace, and the time after which a jail is called stuck
 
 struct UnrefLoop {
   void operator()(sd_event* loop) const noexcept { sd_event_unref(loop); }

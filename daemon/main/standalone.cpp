@@ -40,7 +40,7 @@ struct EndRow {
   std::uint64_t patience;
 };
 constexpr std::array kEnd = {
-    EndRow{"sandboxd", 15'000'000},
+    EndRow{"sandboxd", 17'000'000},
     EndRow{"sandboxd-launcher", 30'000'000},
     EndRow{"sandboxd-broker", 5'000'000},
     EndRow{"sandboxd-audit", 10'000'000},

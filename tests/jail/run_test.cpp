@@ -234,6 +234,26 @@ TEST_F(Run, AnAttachedRunEndsWithItsClient) {
   EXPECT_TRUE(eventually([] { return jail_processes().empty(); }));
 }
 
+TEST_F(Run, JobsGetSigtermAndTwoSecondsBeforeTheDaemonEnds) {
+  Stack own;
+  ASSERT_EQ(own.failure(), "");
+  const std::string workspace = own.dir().make("workspace", kAlice);
+  const auto start = [&](const std::string& script) {
+    return Command(own.ctl_spec(kAlice, {"run", "--workspace=rw", "--workspace-dir", workspace, "--", "/bin/sh", "-c",
+                                         script + "; echo up; " + "while :; do sleep 0.1; done"}));
+  };
+  Command polite = start("trap 'echo saved >kept; exit 7' TERM");
+  Command deaf = start("trap '' TERM");
+  ASSERT_TRUE(polite.await_output("up") && deaf.await_output("up"));
+  const std::uint64_t before = monotonic_usec();
+  EXPECT_TRUE(own.end());
+  EXPECT_GE(monotonic_usec() - before, 2'000'000U);
+  EXPECT_EQ(polite.finish().status, 7);
+  EXPECT_EQ(deaf.finish().status, 128 + SIGKILL);
+  EXPECT_TRUE(fs::exists(workspace + "/kept"));
+  EXPECT_EQ(own.left_over(), "");
+}
+
 TEST_F(Run, FiftyJailsRunAtTheSameTime) {
   std::vector<Command> commands;
   for (int i = 0; i < 50; ++i) {

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "tests/unit/jails/fixture.h"
 
@@ -142,6 +143,26 @@ TEST_F(Jails, AllEndWithTheDaemonAndSayWhy) {
   ASSERT_TRUE(seen.report);
   EXPECT_EQ(seen.report->detail, "the daemon is ending");
   EXPECT_TRUE(launcher_->existing.empty());
+}
+
+TEST_F(Jails, GetSigtermAndTimeBeforeTheDaemonKillsThem) {
+  open();
+  Seen polite, deaf;
+  auto [first, willing] = running(polite);
+  auto [second, unwilling] = running(deaf);
+  for (const auto& jail : {willing, unwilling}) jail->give_streams();
+  bool done = false;
+  const std::uint64_t before = monotonic_usec();
+  supervisor_->end([&] { done = true; });
+  ASSERT_TRUE(until([&] { return !willing->signals.empty() && !unwilling->signals.empty(); }));
+  EXPECT_THAT(willing->signals, ElementsAre(SIGTERM));
+  EXPECT_THAT(unwilling->signals, ElementsAre(SIGTERM));
+  willing->exit_with(0);
+  ASSERT_TRUE(until([&] { return done; }));
+  EXPECT_GE(monotonic_usec() - before, 2'000'000U);
+  EXPECT_EQ(polite.report->verdict, Verdict::kExited);
+  EXPECT_EQ(polite.report->exit_code, 0);
+  EXPECT_EQ(deaf.report->verdict, Verdict::kKilled);
 }
 
 TEST_F(Jails, EndAtOnceWhenThereAreNone) {
