@@ -8,7 +8,7 @@ foreach(program sandboxd sandboxctl)
     install(TARGETS ${program} RUNTIME DESTINATION bin)
   endif()
 endforeach()
-foreach(program sandboxd-launcher sandboxd-broker sandboxd-audit sandboxd-profilec sandboxd-doctor sandboxd-profile
+foreach(program sandboxd-launcher sandboxd-broker sandboxd-audit sandboxd-profilec sandboxd-jail-files sandboxd-doctor sandboxd-profile
     sandboxd-audit-verify)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${libexec})

@@ -12,6 +12,10 @@ inline constexpr std::string_view kNotFound = "org.sandboxd.NotFound";
 inline constexpr std::string_view kLimitReached = "org.sandboxd.LimitReached";
 inline constexpr std::string_view kUnavailable = "org.sandboxd.Unavailable";
 
+// Those of org.sandboxd.Files alone.
+inline constexpr std::string_view kFilesFailed = "org.sandboxd.Files.Failed";
+inline constexpr std::string_view kFilesRefused = "org.sandboxd.Files.Refused";
+
 // Those of every varlink service.
 inline constexpr std::string_view kInterfaceNotFound = "org.varlink.service.InterfaceNotFound";
 inline constexpr std::string_view kMethodNotFound = "org.varlink.service.MethodNotFound";

@@ -8,9 +8,6 @@
 
 namespace sandboxd::client {
 
-inline constexpr std::string_view kFilesFailed = "org.sandboxd.Files.Failed";
-inline constexpr std::string_view kFilesRefused = "org.sandboxd.Files.Refused";
-
 // "denied by rule 'network': at most none; see 'sandboxctl profile show'". What came from the daemon is escaped for
 // terminals. An error that is not known is given by its name and fields.
 [[nodiscard]] std::string failure_text(const Message& message);

@@ -26,7 +26,7 @@ struct Files::Inside {
     Expected<Json> answer = client->ask(method, parameters);
     return answer ? Expected<void>() : Expected<void>(std::move(answer).error());
   }
-  Expected<Transfer> start(std::string_view method, const Json& parameters, std::size_t descriptors) const;
+  Expected<Transfer> start(std::string_view method, const Json& parameters) const;
 };
 
 Files::Files(std::unique_ptr<Inside> inside) noexcept : inside_(std::move(inside)) {}
@@ -119,8 +119,10 @@ Expected<std::vector<FileStat>> Files::list(const std::string& path) noexcept {
   }
 }
 
-Expected<FileStat> Files::stat(const std::string& path) noexcept {
-  Expected<Json> answer = inside_->client->ask("org.sandboxd.Files.Stat", inside_->with(path));
+Expected<FileStat> Files::stat(const std::string& path, bool follow) noexcept {
+  Json parameters = inside_->with(path);
+  if (follow) parameters["follow"] = true;
+  Expected<Json> answer = inside_->client->ask("org.sandboxd.Files.Stat", parameters);
   if (!answer) return std::move(answer).error();
   return has(*answer, "stat") ? stat_of((*answer)["stat"]) : Expected<FileStat>(malformed("no member 'stat'"));
 }
@@ -131,24 +133,22 @@ Expected<void> Files::remove(const std::string& path, bool recursive) noexcept {
   return inside_->done("org.sandboxd.Files.Remove", parameters);
 }
 
-Expected<Transfer> Files::Inside::start(std::string_view method, const Json& parameters,
-                                        std::size_t descriptors) const {
+Expected<Transfer> Files::Inside::start(std::string_view method, const Json& parameters) const {
   Expected<Sent> sent = send_call(*client, method, parameters);
   if (!sent) return std::move(sent).error();
   Expected<Message> started = next_message(sent->connection, client->deadline());
   if (!started) return std::move(started).error();
   std::vector<UniqueFd> fds = sent->connection.take_fds();
-  if (!flag_at(started->parameters, "started") || fds.size() != descriptors) {
+  if (!flag_at(started->parameters, "started") || fds.size() != 1) {
     return malformed("it did not begin with the stream");
   }
   Transfer transfer(std::make_unique<Transfer::Inside>(Transfer::Inside{client, std::move(sent->connection)}));
   transfer.stream.reset(fds[0].release());
-  if (descriptors == 2) transfer.messages.reset(fds[1].release());
   return transfer;
 }
 
 Expected<Transfer> Files::get(const std::string& path) noexcept {
-  return inside_->start("org.sandboxd.Files.Get", inside_->with(path), 2);
+  return inside_->start("org.sandboxd.Files.Get", inside_->with(path));
 }
 
 Expected<Transfer> Files::put(const std::string& path, const PutLimits& limits) noexcept {
@@ -156,7 +156,7 @@ Expected<Transfer> Files::put(const std::string& path, const PutLimits& limits) 
   if (limits.size) parameters["size_max"] = *limits.size;
   if (limits.entries) parameters["entries_max"] = *limits.entries;
   if (limits.depth) parameters["depth_max"] = *limits.depth;
-  return inside_->start("org.sandboxd.Files.Put", parameters, 1);
+  return inside_->start("org.sandboxd.Files.Put", parameters);
 }
 
 Expected<TransferResult> Transfer::finish(std::chrono::milliseconds deadline) noexcept {

@@ -30,8 +30,8 @@ constexpr std::array kKinds = {
     KindRow{protocol::kMethodNotFound, ErrorKind::kUnsupported},
     KindRow{protocol::kMethodNotImplemented, ErrorKind::kUnsupported},
     KindRow{protocol::kInterfaceNotFound, ErrorKind::kUnsupported},
-    KindRow{kFilesFailed, ErrorKind::kFileFailed},
-    KindRow{kFilesRefused, ErrorKind::kFileRefused},
+    KindRow{protocol::kFilesFailed, ErrorKind::kFileFailed},
+    KindRow{protocol::kFilesRefused, ErrorKind::kFileRefused},
 };
 
 ErrorKind kind_of(const sandboxd::Error& error) {

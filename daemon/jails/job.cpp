@@ -48,7 +48,7 @@ Job::Job(Links links, JobRequest request)
       started_realtime_(realtime_usec()),
       started_monotonic_(monotonic_usec()),
       attachable_(plan_.stdio == wire::StdioMode::kTerminal ||
-                  (request.spec.detach && plan_.stdio == wire::StdioMode::kPipes)),
+                  (request.spec.detach && plan_.stdio == wire::StdioMode::kPipes && stdio_ != Stdio::kPass)),
       detached_(request.spec.detach) {
   plan_.program = program_.valid();
 }

@@ -1,4 +1,5 @@
 // The second half of daemon/jails/jail_supervisor.h.
+#include <algorithm>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -119,7 +120,11 @@ std::variant<std::uint32_t, Failure> JailSupervisor::exec(const Client& client, 
   auto found = own_jail(client, name);
   if (auto* failure = std::get_if<Failure>(&found)) return std::move(*failure);
   const auto& jail = std::get<std::shared_ptr<Jail>>(found);
-  auto outcome = plan::make_exec(spec, jail->job_base(), jail->next_job());
+  protocol::ExecSpec bounded = spec;
+  // Of a program of ours the client chose no time: it is the jail's where that is shorter.
+  if (const std::uint64_t most = jail->job_base().limits.wall_time; program && most != 0 && spec.wall_time)
+    bounded.wall_time = std::min(most, *spec.wall_time);
+  auto outcome = plan::make_exec(bounded, jail->job_base(), jail->next_job());
   if (auto* wrong = std::get_if<plan::InvalidArgument>(&outcome))
     return InvalidArgument{wrong->path, wrong->value, wrong->expected};
   if (auto* denied = std::get_if<plan::Denied>(&outcome)) return Denied{denied->rule, denied->allowed};

@@ -25,6 +25,7 @@
 #include "daemon/jails/user_names.h"
 #include "daemon/jails/watch.h"
 #include "daemon/main/features.h"
+#include "daemon/main/jail_files.h"
 
 namespace sandboxd::main {
 namespace {
@@ -59,7 +60,7 @@ class Role {
   Status add_signal(int number);
 
   std::unique_ptr<sd_event, UnrefLoop> loop_;
-  UniqueFd public_listen_, admin_listen_, ready_;
+  UniqueFd public_listen_, admin_listen_, ready_, jail_files_;
   std::unique_ptr<jails::Supervisor> supervisor_;
   std::unique_ptr<api::Server> server_;
   jails::Timer end_timer_;
@@ -89,6 +90,7 @@ Status Role::prepare() {
   TRY_ASSIGN(const std::string passwd, read_file(AT_FDCWD, "/etc/passwd", 16U << 20));
   deps.user_names = jails::parse_passwd(passwd);
   deps.features = probe_features();
+  TRY_ASSIGN(jail_files_, load_jail_files());
   deps.log_directory = variable("SANDBOXD_STATE_DIR") + "/logs";
   TRY(jails::empty_log_directory(deps.log_directory));
   deps.ready = [this](const wire::Config& config) {
@@ -131,7 +133,7 @@ Status Role::serve(const wire::Config& config) {
   limits.calls_per_second = config.user_calls_per_second;
   limits.pending_bytes = config.user_pending_bytes;
   TRY_ASSIGN(server_, api::Server::create(loop_.get(), std::move(public_listen_), std::move(admin_listen_),
-                                          *supervisor_, limits));
+                                          *supervisor_, limits, {}, std::move(jail_files_)));
   tell_ready();
   return {};
 }

@@ -54,7 +54,6 @@ class SANDBOXD_CLIENT_API Transfer {
   ~Transfer();
 
   Fd stream{};
-  Fd messages{};  // get(): what was wrong with single files, as text
 
   Expected<TransferResult> finish(std::chrono::milliseconds deadline = std::chrono::milliseconds::max()) noexcept;
 
@@ -79,7 +78,8 @@ class SANDBOXD_CLIENT_API Files {
   // The whole content, at most 512 KiB: nobody sees half of it.
   Expected<void> write(const std::string& path, std::string_view data, const WriteOptions& options = {}) noexcept;
   Expected<std::vector<FileStat>> list(const std::string& path) noexcept;
-  Expected<FileStat> stat(const std::string& path) noexcept;
+  // Of the path itself; `follow`: of what a symlink there points to.
+  Expected<FileStat> stat(const std::string& path, bool follow = false) noexcept;
   Expected<void> remove(const std::string& path, bool recursive = false) noexcept;
   // A file or directory as a tar stream (POSIX pax), out of the jail and into a directory of it.
   Expected<Transfer> get(const std::string& path) noexcept;

@@ -148,10 +148,10 @@ void FakeSupervisor::create(const Client& client, const protocol::JobSpec& spec,
 }
 
 auto FakeSupervisor::exec(const Client& client, const std::string& jail, const protocol::ExecSpec& spec,
-                          jails::JobObserver observer, UniqueFd) -> OrFailure<std::uint32_t> {
+                          jails::JobObserver observer, UniqueFd program) -> OrFailure<std::uint32_t> {
   if (fails) return *fails;
   if (find(client, jail) == nullptr) return Failure(NotFound{"jail", jail});
-  execs[jail] = {spec, std::move(observer)};
+  execs[jail] = {spec, std::move(observer), program.valid()};
   return 2U;
 }
 

@@ -49,6 +49,7 @@ class FakeSupervisor final : public jails::Supervisor {
   struct Executed {
     protocol::ExecSpec spec{};
     jails::JobObserver observer{};
+    bool program = false;  // one of the daemon's own
   };
   std::map<std::string, Executed> execs{};  // by jail; one each, which is job 2
   std::vector<std::string> asked{};         // what was asked for of live jails: "freeze j-1" ...

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -140,7 +141,8 @@ bool SocketTest::warned(std::string_view part) const {
 
 ServerTest::ServerTest(const api::Limits& limits) {
   const auto warn = [&lines = warnings](const std::string& line) { lines.push_back(line); };
-  auto made = api::Server::create(loop.get(), listen_at("public"), listen_at("admin"), supervisor, limits, warn);
+  auto made = api::Server::create(loop.get(), listen_at("public"), listen_at("admin"), supervisor, limits, warn,
+                                  UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
   if (!made) std::abort();
   server = std::move(made).value();
 }

@@ -37,7 +37,8 @@ TEST_F(Host, TellsItsVersion) {
 
 TEST_F(Host, DescribesEveryInterface) {
   const Json interfaces = client.ask("org.varlink.service.GetInfo")["parameters"]["interfaces"];
-  EXPECT_EQ(interfaces, (Json{"org.sandboxd", "org.sandboxd.Host", "org.sandboxd.Jail", "org.varlink.service"}));
+  EXPECT_EQ(interfaces, (Json{"org.sandboxd", "org.sandboxd.Files", "org.sandboxd.Host", "org.sandboxd.Jail",
+                              "org.varlink.service"}));
   for (const Json& name : interfaces) {
     const Json reply = client.ask("org.varlink.service.GetInterfaceDescription", {{"interface", name}});
     const std::string text = reply["parameters"]["description"];
