@@ -13,9 +13,11 @@ namespace {
 constinit std::array<Job, wire::kMaxJobs> g_jobs{};
 constinit std::size_t g_end = 0;   // one past the last entry in use
 constinit std::size_t g_peak = 0;  // the highest that g_end was since memory was given back
-alignas(4096) constinit std::array<std::array<std::uint8_t, kJobStack>, kMaxPreparing> g_stacks{};
+// The last one is the first job's: a session's probe may be on it still when the first execs come.
+constexpr std::size_t kStacks = kMaxPreparing + 1;
+alignas(4096) constinit std::array<std::array<std::uint8_t, kJobStack>, kStacks> g_stacks{};
 alignas(4096) constinit std::array<std::array<std::uint8_t, kKeeperStack>, wire::kMaxJobs> g_keeper_stacks{};
-constinit std::array<bool, kMaxPreparing> g_stack_taken{};
+constinit std::array<bool, kStacks> g_stack_taken{};
 
 std::size_t index_of(const Job& job) { return static_cast<std::size_t>(&job - g_jobs.data()); }
 
@@ -50,10 +52,10 @@ Job* new_job() {
     Job& job = g_jobs[i];
     // Field by field, since an atomic is not assigned to: what one job leaves must not be read as another's.
     job.shared.pid = 0;
-    job.shared.execs = job.shared.unsafe = job.shared.exited = false;
+    job.shared.execs = job.shared.unsafe = job.shared.exited = job.shared.overrun = false;
     job.shared.fault = 0;
     job.shared.status = job.shared.survivors = 0;
-    job.probe = job.told_off = job.killed = job.failed = job.reported = false;
+    job.probe = job.told_off = job.go_early = job.killed = job.failed = job.reported = false;
     job.keeper = 0;
     job.stack = job.sync = job.inner_sync = job.program = -1;
     job.stdio = {-1, -1, -1};
@@ -92,7 +94,8 @@ void drop_prepared(Job& job) {
 }
 
 Outcome give_stack(Job& job) {
-  for (std::size_t i = 0; i < g_stack_taken.size(); ++i) {
+  const bool first = job.number == wire::kFirstJob;
+  for (std::size_t i = first ? kMaxPreparing : 0; i < (first ? kStacks : kMaxPreparing); ++i) {
     if (g_stack_taken[i]) continue;
     g_stack_taken[i] = true;
     job.stack = static_cast<int>(i);

@@ -36,6 +36,7 @@ struct Shared {
   std::atomic<bool> execs{};         // nothing but execve(2) is left to do: end-of-file means now that it runs
   std::atomic<bool> unsafe{};        // the keeper is about to reap: the pid may be signalled no more
   std::atomic<bool> exited{};        // status and usage are there
+  std::atomic<bool> overrun{};       // what outlived it forks faster than the keeper kills
   std::atomic<int> fault{0};         // the keeper could not start it: -errno
   const char* fault_text = nullptr;  // before `fault`
   int status = 0;                    // before `exited`
@@ -121,8 +122,9 @@ Outcome start_kept(Job& job);
 Outcome check_keeping();  // that the kernel tells a process its children
 // signal_all.cpp
 void signal_all(State& state, int number);
+bool may_signal_all();                        // false: one waits already
 bool signaller_ended(State& state, int pid);  // true: it was that
-void nudge_signaller(std::uint64_t now);
+void check_signaller(State& state, std::uint64_t now);
 std::uint64_t next_signaller_time();
 
 }  // namespace sandboxd::init

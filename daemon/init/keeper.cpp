@@ -21,6 +21,7 @@ namespace {
 // Of this very task; the kernel lists what was reparented too (CONFIG_PROC_CHILDREN). Zombies are listed as well.
 constexpr const char* kChildren = "/proc/thread-self/children";
 constexpr std::uint64_t kStuckNsec = 2'000'000'000;     // nothing ended: what is left hangs in the kernel
+constexpr std::uint64_t kOverrunNsec = 500'000'000;     // PID 1 is asked to hold everything meanwhile
 constexpr std::uint64_t kForeverNsec = 10'000'000'000;  // something ends all the time: a fork bomb that outruns us
 
 [[noreturn]] void end_keeper() {
@@ -100,7 +101,7 @@ void kill_one(int pid) {
 }
 
 // A killed process's own children come to us next, so it goes round until there are none.
-int kill_survivors() {
+int kill_survivors(Job& job) {
   const std::uint64_t begun = now_nsec();
   std::uint64_t progress = begun;
   int reaped = 0;
@@ -111,6 +112,8 @@ int kill_survivors() {
     if (none_left) return reaped;
     const std::uint64_t now = now_nsec();
     if (now_reaped > 0) progress = now;
+    if (now - begun > kOverrunNsec && !job.shared.overrun.exchange(true, std::memory_order_acq_rel))
+      sys::raw(SYS_kill, 1, SIGCHLD);
     const long left = for_each_child(kill_one);
     if (left >= 0 && (now - progress > kStuckNsec || now - begun > kForeverNsec))
       return reaped + static_cast<int>(left);
@@ -139,7 +142,7 @@ void keeper_main(void* argument) {
     const long kept = for_each_child(nullptr);
     job.shared.survivors = kept < 0 ? 0 : static_cast<int>(kept);
   } else {
-    job.shared.survivors = kill_survivors();
+    job.shared.survivors = kill_survivors(job);
   }
   end_keeper();
 }

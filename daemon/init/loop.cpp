@@ -118,7 +118,7 @@ void check_times(State& state) {
     end_jail();
   }
   check_job_times(state, now);
-  nudge_signaller(now);
+  check_signaller(state, now);
 }
 
 // The next time that check_times() has something to do; 0: never.
@@ -143,9 +143,10 @@ long wait_for(pollfd* entries, long count, std::uint64_t until) {
 void turn(State& state) {
   constexpr std::size_t kFixed = 3;
   // A job that has left its stack and holds its socket no more is not among them, so there are never more.
-  std::array<pollfd, kFixed + kMaxPreparing> entries{};
-  std::array<Job*, kFixed + kMaxPreparing> of{};
-  entries[0] = {wire::kInitControlFd, POLLIN, 0};
+  constexpr std::size_t kMost = kFixed + kMaxPreparing + 1;
+  std::array<pollfd, kMost> entries{};
+  std::array<Job*, kMost> of{};
+  entries[0] = {may_signal_all() ? wire::kInitControlFd : -1, POLLIN, 0};
   entries[1] = {state.signal_fd, POLLIN, 0};
   entries[2] = {state.released ? -1 : wire::kInitSyncFd, POLLIN, 0};
   std::size_t count = kFixed;

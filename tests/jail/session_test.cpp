@@ -176,6 +176,7 @@ TEST_F(SessionJail, EndsForkBombsAndWhatHidesFromItsParent) {
   const Seen& sibling = attack({"sibling"});
   EXPECT_EQ(sibling.gone->value, 3) << sibling.out;
   EXPECT_GT(attack({"bomb"}).gone->value, 10);
+  EXPECT_GT(attack({"chain"}).gone->value, 10);
   EXPECT_GT(attack({"runners", "3"}).gone->value, 0);
   EXPECT_TRUE(eventually([&] { return children_of(session.init_pid()).empty(); }));
   EXPECT_EQ(session.sh("echo alive").out, "alive\n");
@@ -282,6 +283,25 @@ TEST_F(SessionJail, AJobIsKilledBeforeItsRelease) {
     session.send(InitCommand::kKillJob, early.job);
     ASSERT_TRUE(session.finish(early.job));
     EXPECT_EQ(session.job(early.job).status(), SIGKILL);
+  }
+}
+
+TEST_F(SessionJail, AReleaseIsOfOneJobAndMayComeFirst) {
+  Session session(client(), next_number());
+  ASSERT_TRUE(session.started());
+  for (int i = 0; i < 20; ++i) {
+    const ExecPlan first = session.plan({"/bin/true"});
+    session.exec(first);
+    session.release(first.job);
+    if (i % 2 == 0) session.send(InitCommand::kKillJob, first.job);
+    ASSERT_TRUE(session.finish(first.job));
+    // The next one takes its place in jail-init's table, and waits all the same.
+    const ExecPlan second = session.shell("echo never");
+    session.exec(second);
+    ASSERT_TRUE(session.until_event(second.job, InitEvent::kJobReady)) << i;
+    session.send(InitCommand::kKillJob, second.job);
+    ASSERT_TRUE(session.finish(second.job));
+    EXPECT_EQ(session.job(second.job).out, "");
   }
 }
 

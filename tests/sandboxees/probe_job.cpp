@@ -44,6 +44,17 @@ void check_bomb(char**) {
   probe::through("begun");
 }
 
+// The same, each in a session of its own, below one another.
+void check_chain(char**) {
+  if (::fork() == 0) {
+    for (;;) {
+      if (::fork() == 0) ::setsid();
+    }
+  }
+  ::usleep(100'000);
+  probe::through("begun");
+}
+
 // A sibling instead of a child, in its own session, with the end's signal off: out of waitpid's sight.
 void check_sibling(char**) {
   for (int i = 0; i < 3; ++i) {
@@ -60,6 +71,7 @@ void check_sibling(char**) {
 constexpr probe::Check kChecks[] = {{"signal-all", 1, check_signal_all},
                                     {"runners", 1, check_runners},
                                     {"bomb", 0, check_bomb},
+                                    {"chain", 0, check_chain},
                                     {"sibling", 0, check_sibling}};
 
 }  // namespace
