@@ -47,6 +47,8 @@ class Pump {
       const int flags = ::fcntl(job_.input.get(), F_GETFL);
       (void)::fcntl(job_.input.get(), F_SETFL, flags | O_NONBLOCK);
     }
+    // What came with the start is here already, and no poll(2) tells of it.
+    if (Expected<void> taken = take_updates(); !taken) return std::move(taken).error();
     for (;;) {
       if (input_.empty() && !job_.has_terminal()) job_.input.reset();
       // What is stuck keeps its pipes open; what it had written was taken before the report.

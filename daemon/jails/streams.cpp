@@ -122,7 +122,8 @@ Result<std::vector<UniqueFd>> Streams::attach(std::uint64_t replay, std::shared_
     made->sinks.at(i).last = !sources_.at(i).fd;
     push(made, i, last_of(sources_.at(i).tail, replay));
   }
-  token = std::shared_ptr<void>(nullptr, [this, weak = std::weak_ptr(made)](void*) {
+  // Not null: whoever is given it asks whether there is one.
+  token = std::shared_ptr<void>(made.get(), [this, weak = std::weak_ptr(made)](void*) {
     if (const auto attachment = weak.lock()) drop(attachment);
   });
   return theirs;

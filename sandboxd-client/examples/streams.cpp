@@ -2,6 +2,8 @@
 //   c++ -std=c++20 streams.cpp $(pkg-config --cflags --libs sandboxd-client) -o streams && ./streams
 #include <array>
 #include <cstdio>
+#include <optional>
+#include <string>
 
 #include <poll.h>
 #include <unistd.h>
@@ -38,16 +40,20 @@ int main() {
 
   std::optional<sc::JobReport> report;
   while (!report || job->output || job->error) {
+    // Updates first: one may have come together with the job's start, which no poll tells of.
+    while (!report) {
+      auto update = job->next(std::chrono::milliseconds(0));
+      if (!update) return std::fprintf(stderr, "%s\n", update.error().text.c_str()), 1;
+      if (!update.value()) break;
+      report = (*update)->report;
+    }
     std::array<pollfd, 3> polled = {{{report ? -1 : job->fd(), POLLIN, 0},  // negative ones are passed over
                                      {job->output.get(), POLLIN, 0},
                                      {job->error.get(), POLLIN, 0}}};
+    if (report && !job->output && !job->error) break;
     if (::poll(polled.data(), polled.size(), -1) < 0) return 1;
     if (polled[1].revents != 0 && !copy_some(job->output, "output")) job->output.reset();
     if (polled[2].revents != 0 && !copy_some(job->error, "error")) job->error.reset();
-    if (polled[0].revents == 0) continue;
-    auto update = job->next(std::chrono::milliseconds(0));
-    if (!update) return std::fprintf(stderr, "%s\n", update.error().text.c_str()), 1;
-    if (update.value()) report = (*update)->report;
   }
   std::printf("ended: %s\n", std::string(sc::verdict_name(report->verdict)).c_str());
   return 0;

@@ -66,7 +66,8 @@ class SANDBOXD_CLIENT_API Job {
   // may be moved out.
   Fd input{}, output{}, error{};
 
-  // For event loops: poll fd() for reading, then call next() with a deadline of 0 until it has nothing.
+  // For event loops: call next() with a deadline of 0 until it has nothing, then poll fd() for reading, and again. What came
+  // together with the start is not seen by the poll.
   [[nodiscard]] int fd() const noexcept;
   // The next update; nothing when the deadline passes. After the report, or an error, there is none.
   Expected<std::optional<Update>> next(Milliseconds deadline = kForever) noexcept;

@@ -2,13 +2,18 @@
 sandboxctl's streams, signals and exit statuses meet a real process. Its broker keeps what was handed in."""
 import array
 import base64
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
+import termios
 import threading
 
 BROKER = struct.Struct("=II16sII")
@@ -70,6 +75,7 @@ class FakeDaemon:
         self.socket = os.path.join(self.path, "sandboxd.sock")
         self.calls, self.handed_in, self.kills = [], [], []
         self.answers = {}  # method -> function(call); default: run()
+        self.terminal, self.sizes, self.detached = None, [], threading.Event()
         self.exec_argv = lambda argv: argv
         self.child = None
         self.hung_up = threading.Event()
@@ -114,7 +120,7 @@ class FakeDaemon:
 
     def serve(self, connection, name):
         data = b""
-        with connection:
+        with connection, contextlib.suppress(ConnectionError):
             while chunk := connection.recv(65536):
                 data += chunk
                 while b"\0" in data:
@@ -132,6 +138,11 @@ class FakeDaemon:
             call.reply({"jail": jail(session=True, argv=[], jobs=0, expires=60_000_000)})
         elif call.method == "org.sandboxd.Jail.Exec":
             self.exec(call)
+        elif call.method == "org.sandboxd.Jail.Resize":
+            self.resize(call)
+        elif call.method == "org.sandboxd.Jail.Detach":
+            self.detached.set()
+            call.reply({})
         elif call.method == "org.sandboxd.Jail.Kill":
             self.kills.append(call.parameters)
             self.child.send_signal(call.parameters["signal"])
@@ -157,8 +168,30 @@ class FakeDaemon:
         env = {"PATH": "/usr/bin:/bin", **{decode(one["name"]): decode(one["value"]) for one in spec.get("env", [])}}
         if spec.get("detach"):
             call.reply({"started": job(detached=True, attached=0)})
+        elif spec.get("tty"):
+            self.run_terminal(call, argv, env, spec["tty"])
         else:
             self.run_passing(call, argv, env, started=job())
+
+    def run_terminal(self, call, argv, env, size):
+        self.terminal, inner = pty.openpty()
+        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", size["rows"], size["columns"], 0, 0))
+        take = "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+        self.child = subprocess.Popen([sys.executable, "-c", take, *argv], env=env, stdin=inner, stdout=inner, stderr=inner)
+        os.close(inner)
+        self.offer_terminal(call)
+        self.finish(call, self.child.wait())
+
+    def offer_terminal(self, call):
+        """Its two ends: what is typed, what is shown."""
+        call.reply({"started": job(tty=True)}, continues=True, fds=[self.terminal, self.terminal])
+        threading.Thread(target=self.watch, args=(call.connection, self.child), daemon=True).start()
+
+    def resize(self, call):
+        size = call.parameters["size"]
+        self.sizes.append((size["rows"], size["columns"]))
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *self.sizes[-1], 0, 0))
+        call.reply({})
 
     def run_passing(self, call, argv, env, started=None):
         pipes = [os.pipe() for _ in range(3)]
@@ -185,7 +218,7 @@ class FakeDaemon:
             gone = connection.recv(1, socket.MSG_PEEK) == b""
         except OSError:
             gone = True
-        if gone:
+        if gone and not self.detached.is_set():
             child.send_signal(signal.SIGKILL)
             self.hung_up.set()
 

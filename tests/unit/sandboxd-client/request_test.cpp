@@ -175,5 +175,67 @@ TEST_F(RunRequest, InheritNumbersTheThreeAfterTheOthers) {
   EXPECT_EQ(made->fds.size(), 4U);
 }
 
+TEST_F(RunRequest, LabelsAreNamesAndValues) {
+  EXPECT_EQ(make({"--label", "a=b", "--label", "team=x=y", "--label", "e="})->spec.labels,
+            (protocol::Labels{{"a", "b"}, {"team", "x=y"}, {"e", ""}}));
+  EXPECT_THAT(failure({"--label", "a"}), HasSubstr("must be NAME=VALUE"));
+  EXPECT_THAT(failure({"--label", "=b"}), HasSubstr("must be NAME=VALUE"));
+}
+
+TEST_F(RunRequest, AJobThatIsLeftAloneIsRelayed) {
+  const Result<Request> made = make({"-d", "--log", "-t"});
+  ASSERT_TRUE(made.ok());
+  EXPECT_TRUE(made->spec.detach && made->spec.log && made->spec.tty.has_value());
+  EXPECT_EQ(made->spec.stdio, protocol::Stdio::kRelay);
+}
+
+TEST_F(RunRequest, StreamsThatNobodyRelaysGoWithNothingThatNeedsIt) {
+  for (const char* option : {"-t", "-d", "--merge-stderr"}) {
+    EXPECT_THAT(failure({"--stdio=null", option}), HasSubstr("--stdio=null goes with none of")) << option;
+  }
+  EXPECT_TRUE(make({"--merge-stderr"})->spec.merge_stderr);
+  EXPECT_THAT(failure({"--detach-keys", "ctrl"}), HasSubstr("--detach-keys 'ctrl'"));
+}
+
+TEST(CreateRequest, HasNoCommandAndATime) {
+  CreateOptions wanted;
+  ASSERT_FALSE(parse_options([&](Options& options) { add_create_options(options, wanted); },
+                             {"--ttl", "2h", "--timeout", "5min", "--label", "a=b", "-e", "A=1", "--tmpfs", "/t"}));
+  const Result<Request> made = make_create_request(wanted, kNoEnvironment);
+  ASSERT_TRUE(made.ok());
+  EXPECT_TRUE(made->spec.argv.empty());
+  EXPECT_EQ(made->spec.session_ttl, 7'200'000'000U);
+  EXPECT_EQ(made->spec.wall_time, 300'000'000U);
+  EXPECT_THAT(made->spec.env, ElementsAre(testing::Pair("PATH", testing::_), testing::Pair("A", "1")));
+}
+
+Result<protocol::ExecSpec> exec_spec(std::vector<std::string> words, const char* const* own = kNoEnvironment) {
+  ExecOptions wanted;
+  const auto wrong = parse_options([&](Options& options) { add_exec_options(options, wanted); }, std::move(words));
+  return wrong ? Result<protocol::ExecSpec>(make_error("{}", *wrong)) : make_exec_spec(wanted, {"x"}, own);
+}
+
+TEST(ExecRequest, AddsToTheJailsEnvironmentOnly) {
+  const char* const own[] = {"TERM=xterm", "HOME=/h", nullptr};
+  EXPECT_TRUE(exec_spec({}, own)->env.empty());
+  EXPECT_THAT(exec_spec({"-e", "HOME"}, own)->env, ElementsAre(testing::Pair("HOME", "/h")));
+  EXPECT_THAT(exec_spec({"-t"}, own)->env, ElementsAre(testing::Pair("TERM", "xterm")));
+}
+
+TEST(ExecRequest, HasLimitsOfItsOwn) {
+  const Result<protocol::ExecSpec> spec =
+      exec_spec({"--nofile", "64", "--file-size", "2M", "--timeout", "3s", "--keep-survivors", "-w", "/w"});
+  ASSERT_TRUE(spec.ok());
+  EXPECT_EQ(spec->nofile, 64U);
+  EXPECT_EQ(spec->file_size_max, 2U << 20);
+  EXPECT_EQ(spec->wall_time, 3'000'000U);
+  EXPECT_EQ(spec->survivors, protocol::Survivors::kKeep);
+  EXPECT_EQ(spec->workdir, "/w");
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"--nofile", "0"}, {"--nofile", "-1"}, {"--file-size", "x"}, {"--stdio", "inherit"}, {"--user", "root"}}) {
+    EXPECT_FALSE(exec_spec(words).ok()) << words[0];
+  }
+}
+
 }  // namespace
 }  // namespace sandboxd::ctl
