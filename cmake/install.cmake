@@ -40,7 +40,10 @@ foreach(section 1 5 8)
     install(FILES ${pages} DESTINATION share/man/man${section})
   endif()
 endforeach()
-install(FILES README.md CHANGELOG.md SECURITY.md LICENSE docs/sessions.md DESTINATION share/doc/sandboxd)
+install(FILES README.md CHANGELOG.md SECURITY.md LICENSE docs/sessions.md docs/python.md DESTINATION share/doc/sandboxd)
 set(completions ${PROJECT_SOURCE_DIR}/sandboxd-client/completions)
 install(FILES ${completions}/sandboxctl.bash DESTINATION share/bash-completion/completions RENAME sandboxctl OPTIONAL)
 install(FILES ${completions}/_sandboxctl DESTINATION share/zsh/site-functions OPTIONAL)
+# PYTHONPATH=PREFIX/share/sandboxd/python
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/sandboxd-client/python/sandboxd DESTINATION share/sandboxd/python
+  FILES_MATCHING PATTERN "*.py" PATTERN "py.typed" PATTERN "__pycache__" EXCLUDE)
