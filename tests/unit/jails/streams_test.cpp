@@ -53,6 +53,7 @@ TEST_F(Relay, AReaderWhoDoesNotReadMakesTheJobWait) {
   Ends inner = start(std::move(options));
   std::shared_ptr<void> token;
   auto theirs = std::move(streams_.attach(0, token)).value();
+  ASSERT_NE(token, nullptr) << "who attaches asks whether there is one";
   std::size_t written = 0;
   for (int i = 0; i < 200; ++i) {
     written += fill(inner.output.get()) ? 1 : 0;
