@@ -13,7 +13,8 @@ namespace sandboxd::files {
 enum class AnswerKind : std::uint8_t { kEntry = 1, kData = 2, kDone = 3, kFailed = 4, kRefused = 5 };
 enum class FileType : std::uint8_t { kFile, kDirectory, kSymlink, kFifo, kSocket, kDevice };
 
-inline constexpr std::uint64_t kMostRead = 1U << 20;     // bytes of one read
+inline constexpr std::uint64_t kMostRead =
+    512U << 10;  // bytes of one read: a reply holds them in base64, and is 1 MiB at most
 inline constexpr std::uint64_t kMostListed = 100'000;    // entries of one directory
 inline constexpr std::size_t kMostAnswer = 16U << 10;    // of one record, but for the data of a read
 inline constexpr std::uint64_t kMostNumber = INT64_MAX;  // varlink's int

@@ -70,7 +70,7 @@ class SANDBOXD_CLIENT_API Files {
   Files& operator=(Files&&) noexcept;
   ~Files();
 
-  // At most 1 MiB.
+  // At most 512 KiB.
   Expected<FileData> read(const std::string& path, std::uint64_t offset = 0,
                           std::uint64_t length = std::uint64_t{1} << 20) noexcept;
   // The whole file; more than `most` bytes are kFileRefused.

@@ -14,7 +14,6 @@ JAIL = "org.sandboxd.Jail."
 HOST = "org.sandboxd.Host."
 FILES = "org.sandboxd.Files."
 MOST_WRITE = 512 << 10  # of a Files.Write
-MOST_READ = 512 << 10  # of a Files.Read: in base64 it fits into a frame
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def log_piece(fields: Fields) -> Optional[LogPiece]:
 
 
 def read(jail: str, path: Text, offset: int) -> Call[Tuple[bytes, bool]]:
-    parameters = _on(jail, path=to_json(path), offset=offset, length=MOST_READ)
+    parameters = _on(jail, path=to_json(path), offset=offset)
     return Call(FILES + "Read", parameters, lambda fields: (fields.raw("data"), fields.boolean("end")))
 
 

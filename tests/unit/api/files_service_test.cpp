@@ -46,7 +46,7 @@ class Files : public ServerTest {
 TEST_F(Files, ReadRunsOurProgramInTheJail) {
   auto& job = begin("Read", {{"path", "/a\n"}, {"offset", 7}});
   EXPECT_TRUE(job.program);
-  EXPECT_EQ(job.spec.argv, (std::vector<std::string>{"sandboxd-files", "read", "/a\n", "7", "1048576"}));
+  EXPECT_EQ(job.spec.argv, (std::vector<std::string>{"sandboxd-files", "read", "/a\n", "7", "524288"}));
   EXPECT_EQ(job.spec.stdio, protocol::Stdio::kRelay);
   EXPECT_GT(job.spec.wall_time.value_or(0), 0u);
   job.observer.output(2, "what it says on standard error is nothing");
@@ -73,7 +73,7 @@ TEST_F(Files, ParametersAreChecked) {
   for (const auto& [method, parameters] :
        {std::pair<const char*, Json>{"Read", {{"path", "relative"}}},
         {"Read", {{"path", "/a/../b"}}},
-        {"Read", {{"path", "/f"}, {"length", (1 << 20) + 1}}},
+        {"Read", {{"path", "/f"}, {"length", (512 << 10) + 1}}},
         {"Write", {{"path", "/f"}, {"data", "x"}, {"mode", 04755}}},
         {"Write", {{"path", "/f"}, {"data", "x"}, {"append", true}, {"exclusive", true}}},
         {"Write", {{"path", "/f"}}},
