@@ -89,9 +89,9 @@ Expected<void> Job::Inside::take_streams(Job& job) {
 
 Expected<Update> Job::Inside::read(const Message& message, Job& job) {
   if (!message.error.empty()) {
-    Error error = error_of(message);
-    if (const auto why = refusal(handed_in)) error.text = *why;
-    return error;
+    Error refused = error_of(message);
+    if (const auto why = refusal(handed_in)) refused.text = *why;
+    return refused;
   }
   const Json& fields = message.parameters;
   Update update;
@@ -101,9 +101,9 @@ Expected<Update> Job::Inside::read(const Message& message, Job& job) {
     update.started = true;
   }
   if (has(fields, "output")) {
-    Expected<Output> output = output_at(fields);
-    if (!output) return std::move(output).error();
-    update.output = std::move(output).value();
+    Expected<Output> written = output_at(fields);
+    if (!written) return std::move(written).error();
+    update.output = std::move(written).value();
   }
   if (has(fields, "report")) {
     Expected<JobReport> report = member<JobReport>(fields, "report");

@@ -103,17 +103,19 @@ Action bind_kill(Options& options) {
   return [wanted](const Invocation& invocation) { return run_kill(invocation, *wanted); };
 }
 
+int run_signal(const Invocation& invocation, const KillOptions& wanted) {
+  return with_job(invocation, wanted.job, [&](const JobName& name) {
+    return with_signal(invocation, wanted.signal, [&](int number) {
+      return order(invocation, [&](Client& client) { return client.signal(name.jail, name.job, number); });
+    });
+  });
+}
+
 Action bind_signal(Options& options) {
   auto wanted = std::make_shared<KillOptions>();
   add_job(options, wanted->job);
   options.text("--signal,-s", wanted->signal, "SIGNAL", "the signal's name or number");
-  return [wanted](const Invocation& invocation) {
-    return with_job(invocation, wanted->job, [&](const JobName& name) {
-      return with_signal(invocation, wanted->signal, [&](int number) {
-        return order(invocation, [&](Client& client) { return client.signal(name.jail, name.job, number); });
-      });
-    });
-  };
+  return [wanted](const Invocation& invocation) { return run_signal(invocation, *wanted); };
 }
 
 struct LogOptions {
@@ -167,22 +169,24 @@ class LogPrinter {
   std::array<TerminalText, 2> texts_{};
 };
 
+int run_logs(const Invocation& invocation, const LogOptions& wanted) {
+  LogPrinter printer(invocation, wanted.raw);
+  const auto on_part = [&](const client::LogPart& part) { return printer.print_part(part); };
+  return with_job(invocation, wanted.job, [&](const JobName& name) {
+    return with_client(invocation, [&](Client& client) {
+      const Expected<void> read = client.logs(name.jail, name.job, wanted.follow, on_part);
+      const int status = printer.end();
+      return read ? status : fail(invocation, read.error());
+    });
+  });
+}
+
 Action bind_logs(Options& options) {
   auto wanted = std::make_shared<LogOptions>();
   add_job(options, wanted->job);
   options.flag("--follow,-f", wanted->follow, "go on until the job's end");
   options.flag("--raw", wanted->raw, "show a terminal every byte as it is: it obeys what the job wrote");
-  return [wanted](const Invocation& invocation) {
-    return with_job(invocation, wanted->job, [&](const JobName& name) {
-      return with_client(invocation, [&](Client& client) {
-        LogPrinter printer(invocation, wanted->raw);
-        const Expected<void> read = client.logs(name.jail, name.job, wanted->follow,
-                                                [&](const client::LogPart& part) { return printer.print_part(part); });
-        const int status = printer.end();
-        return read ? status : fail(invocation, read.error());
-      });
-    });
-  };
+  return [wanted](const Invocation& invocation) { return run_logs(invocation, *wanted); };
 }
 
 constexpr std::array kVerbs = {
