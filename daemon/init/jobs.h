@@ -26,7 +26,7 @@ enum class Stage : std::uint8_t {
   kFree,       // the entry is nobody's
   kPreparing,  // cloned; the id is taken and everything dropped on the way to kWaiting
   kWaiting,    // before its exec, for kGo
-  kReleased,   // kGo was said
+  kReleased,   // kGo was said, perhaps before it waits for it
   kRunning,    // its exec succeeded
   kEnding      // it failed or died before its exec; what it held is still to be taken back
 };
@@ -49,7 +49,6 @@ struct Job {
   Stage stage = Stage::kFree;
   bool probe = false;     // a session's first: ends where another would exec
   bool told_off = false;  // we signalled it, so an end before its exec is an end and no failure
-  bool go_early = false;  // kRelease came while it was being prepared
   bool killed = false;    // that signal was SIGKILL; to be sent again while it prepares
   bool failed = false;    // kJobFailed was sent: nothing more comes of it
   bool reported = false;  // kJobExited was sent

@@ -55,15 +55,17 @@ bool send_signal(Job& job, bool group, int number) {
 
 bool prepares(const Job& job) { return job.stage == Stage::kPreparing || job.stage == Stage::kReleased; }
 
-void job_waits(State& state, Job& job) {
-  job.stage = Stage::kWaiting;
+// kReady: it has its id, and our copies of its descriptors. It may have been released before.
+void job_ready(State& state, Job& job) {
   drop_inner(job);
   if (job.killed) {
     send_signal(job, false, SIGKILL);
     return;
   }
-  if (job.go_early) return release_job(job);
-  send_plain(state, job, wire::InitEvent::kJobReady);
+  if (job.stage == Stage::kPreparing) {
+    job.stage = Stage::kWaiting;
+    send_plain(state, job, wire::InitEvent::kJobReady);
+  }
 }
 
 // Its end of the socket is closed, so it has left our memory: the kernel changes or drops that before it closes a descriptor,
@@ -84,7 +86,7 @@ void read_job_sync(State& state, Job& job) {
   wire::SetupFailure failure{};
   const long got = sys::raw(SYS_recvfrom, job.sync, &failure, sizeof failure, MSG_DONTWAIT, nullptr, nullptr);
   if (got == -EINTR || got == -EAGAIN) return;
-  if (got == sizeof(wire::SyncRecord) && job.stage == Stage::kPreparing) return job_waits(state, job);
+  if (got == sizeof(wire::SyncRecord)) return job_ready(state, job);
   if (got == sizeof failure) {
     failure.step[sizeof failure.step - 1] = failure.text[sizeof failure.text - 1] = '\0';
     if (!job.failed && !job.killed) fail_job(state, job, failure.step, {-failure.code, failure.text});
@@ -100,8 +102,7 @@ void start_clock(Job& job) {
 }
 
 void release_job(Job& job) {
-  job.go_early = job.stage == Stage::kPreparing;
-  if (job.stage != Stage::kWaiting) return;
+  if (job.stage != Stage::kPreparing && job.stage != Stage::kWaiting) return;
   job.stage = Stage::kReleased;
   start_clock(job);
   job.deadline_nsec = deadline_in(job.plan.wall_time);
