@@ -13,8 +13,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 using wire::ExecPlan;
-using wire::InitCommand;
-using wire::InitEvent;
 using wire::StdioMode;
 
 class SessionTerminal : public Hostile {
