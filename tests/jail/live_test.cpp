@@ -1,0 +1,447 @@
+// Sessions as programs use them: through libsandboxd-client, against the whole daemon. Many jobs, two clients, clients and
+// programs that die, and what is left afterwards: nothing.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <thread>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+#include <sandboxd/client.h>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "tests/support/command.h"
+#include "tests/support/stack.h"
+
+namespace sandboxd::test {
+namespace {
+
+namespace fs = std::filesystem;
+using client::Client;
+using client::ExecSpec;
+using client::Job;
+using protocol::Stdio;
+using protocol::Verdict;
+using std::chrono::seconds;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kManyExecs = 100, kManyJails = 20;  // each process weighs ten times as much
+#else
+constexpr int kManyExecs = 1000, kManyJails = 200;
+#endif
+
+// Connections are made by an ordinary user: the kernel notes the effective id at connect(2).
+class AsUser {
+ public:
+  explicit AsUser(uid_t uid = kAlice) {
+    if (::setegid(uid) < 0 || ::seteuid(uid) < 0) std::abort();
+  }
+  ~AsUser() {
+    if (::seteuid(0) < 0 || ::setegid(0) < 0) std::abort();
+  }
+  AsUser(const AsUser&) = delete;
+  AsUser& operator=(const AsUser&) = delete;
+};
+
+class Live : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    std::signal(SIGPIPE, SIG_IGN);
+    if (::geteuid() == 0)
+      stack_ = std::make_unique<Stack>(R"("user_limits": {"jails": 1000, "calls_per_second": 100000})");
+  }
+  static void TearDownTestSuite() {
+    if (!stack_) return;
+    EXPECT_TRUE(stack_->end());
+    EXPECT_EQ(stack_->left_over(), "");
+    stack_.reset();
+  }
+  void SetUp() override {
+    if (!stack_) GTEST_SKIP() << "needs root";
+    ASSERT_EQ(stack_->failure(), "");
+    const AsUser alice;
+    auto connected = Client::connect({.socket = stack_->socket(), .timeout = seconds(60)});
+    ASSERT_TRUE(connected) << connected.error().text;
+    client_.emplace(std::move(connected).value());
+  }
+  void TearDown() override {
+    const AsUser alice;
+    for (const std::string& jail : jails_) (void)client_->remove(jail, /*force=*/true);
+  }
+
+  static Stack& stack() { return *stack_; }
+  Client& client() { return *client_; }
+
+  std::string session(client::Request request = {}) {
+    const AsUser alice;
+    auto made = client().create(std::move(request));
+    EXPECT_TRUE(made) << made.error().text;
+    if (!made) return "";
+    jails_.push_back(made->jail);
+    return made->jail;
+  }
+  static ExecSpec shell(const std::string& script, Stdio stdio = Stdio::kRelay) {
+    ExecSpec spec;
+    spec.argv = {"/bin/sh", "-c", script};
+    spec.stdio = stdio;
+    return spec;
+  }
+  std::optional<Job> exec(const std::string& jail, const ExecSpec& spec) {
+    const AsUser alice;
+    auto job = client().exec(jail, spec);
+    EXPECT_TRUE(job) << job.error().text;
+    if (!job) return std::nullopt;
+    return std::move(job).value();
+  }
+  // What it printed; the status must be `status`.
+  std::string output(const std::string& jail, const std::string& script, int status = 0) {
+    auto job = exec(jail, shell(script));
+    if (!job) return "";
+    const AsUser alice;
+    auto completed = job->communicate();
+    EXPECT_TRUE(completed) << completed.error().text;
+    if (!completed) return "";
+    EXPECT_EQ(completed->report.exit_code.value_or(-1), status) << script << completed->error;
+    return completed->out;
+  }
+  static std::string read_until(int fd, const std::function<bool(const std::string&)>& enough,
+                                int timeout_ms = 20'000) {
+    std::string text;
+    const std::uint64_t deadline = monotonic_usec() + static_cast<std::uint64_t>(scaled_ms(timeout_ms)) * 1000;
+    while (!enough(text) && monotonic_usec() < deadline) {
+      pollfd entry{fd, POLLIN, 0};
+      if (::poll(&entry, 1, 100) <= 0) continue;
+      char bytes[4096];
+      const ssize_t got = ::read(fd, bytes, sizeof bytes);
+      if (got <= 0) break;
+      text.append(bytes, static_cast<std::size_t>(got));
+    }
+    return text;
+  }
+  static std::string read_for(int fd, const std::string& what) {
+    return read_until(fd, [&](const std::string& text) { return text.find(what) != std::string::npos; });
+  }
+  static void type(const Job& job, const std::string& text) {
+    ASSERT_EQ(::write(job.input.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+  static std::vector<pid_t> jail_processes() {
+    return processes_of_ids(stack().slice() + kIdsPerJail, kIdsPerSlice - kIdsPerJail);
+  }
+  static pid_t jail_init() {
+    for (const pid_t pid : jail_processes()) {
+      if (command_name(pid) == "jail-init") return pid;
+    }
+    return 0;
+  }
+  static long resident_kib(pid_t pid) { return std::atol(status_line(pid, "VmRSS").c_str()); }
+  bool running(const std::string& jail) {
+    const AsUser alice;
+    const auto list = client().list();
+    return list &&
+           std::ranges::any_of(*list, [&](const auto& info) { return info.jail == jail && info.state == "running"; });
+  }
+
+  std::optional<Client> client_;
+  std::vector<std::string> jails_;
+  static std::unique_ptr<Stack> stack_;
+};
+std::unique_ptr<Stack> Live::stack_;
+
+TEST_F(Live, AThousandExecsLeaveNothing) {
+  const std::string jail = session();
+  for (int i = 0; i < 70; ++i) EXPECT_EQ(output(jail, "echo warm"), "warm\n");
+  const pid_t init = jail_init();
+  ASSERT_GT(init, 0);
+  const pid_t daemon = stack().program("sandboxd");
+  const std::size_t daemon_fds = open_descriptors(daemon), init_fds = open_descriptors(init);
+  const long daemon_kib = resident_kib(daemon), init_kib = resident_kib(init);
+  for (int i = 0; i < kManyExecs; ++i) ASSERT_EQ(output(jail, "echo $((1 + 1)); (sleep 1000 &)"), "2\n") << i;
+  EXPECT_TRUE(eventually([] { return jail_processes().size() == 1; })) << "only jail-init is there";
+  EXPECT_LE(open_descriptors(daemon), daemon_fds + 4);
+  EXPECT_EQ(open_descriptors(init), init_fds);
+  EXPECT_LT(resident_kib(init) - init_kib, 256);
+  EXPECT_LT(resident_kib(daemon) - daemon_kib, 4096);
+}
+
+TEST_F(Live, ManyJailsWithFiveJobsEachRunAtOnce) {
+  std::vector<std::string> jails;
+  for (int i = 0; i < kManyJails; ++i) jails.push_back(session());
+  std::vector<std::pair<std::string, std::uint32_t>> jobs;
+  for (const std::string& jail : jails) {
+    for (int i = 0; i < 5; ++i) {
+      ExecSpec spec = shell("trap 'exit 9' USR1; while :; do sleep 1000 & wait; done");
+      spec.detach = true;
+      const auto job = exec(jail, spec);
+      ASSERT_TRUE(job);
+      jobs.emplace_back(jail, job->number());
+    }
+  }
+  for (const std::string& jail : jails) {
+    const AsUser alice;
+    const auto listed = client().jobs(jail);
+    ASSERT_TRUE(listed);
+    EXPECT_EQ(listed->size(), 5U);
+    for (const auto& info : *listed) EXPECT_EQ(info.state, "running");
+  }
+  for (const auto& [jail, number] : jobs) {
+    const AsUser alice;
+    // The shell may not have come to its trap yet; any end will do.
+    ASSERT_TRUE(client().signal(jail, number, SIGUSR1));
+    const auto report = client().wait(jail, number, seconds(60));
+    ASSERT_TRUE(report) << report.error().text;
+    EXPECT_TRUE(report->exit_code == 9 || report->signal == SIGUSR1);
+  }
+}
+
+TEST_F(Live, AJobIsKilledWhenItsClientDiesAndTheJailGoesOn) {
+  const std::string jail = session();
+  for (const Stdio stdio : {Stdio::kPass, Stdio::kRelay, Stdio::kNull}) {
+    auto job = exec(jail, shell("while :; do echo x; done", stdio));
+    ASSERT_TRUE(job);
+    EXPECT_TRUE(eventually([] { return jail_processes().size() > 1; }));
+    job.reset();
+    EXPECT_TRUE(eventually([] { return jail_processes().size() == 1; }));
+    EXPECT_EQ(output(jail, "echo lives"), "lives\n");
+  }
+}
+
+TEST_F(Live, WhoNeverReadsHurtsOnlyItsOwnJob) {
+  const std::string jail = session();
+  const pid_t daemon = stack().program("sandboxd");
+  const long before = resident_kib(daemon);
+  std::vector<Job> stuck;
+  for (const Stdio stdio : {Stdio::kPass, Stdio::kRelay}) {
+    ExecSpec spec = shell("cat /dev/zero", stdio);
+    spec.log = stdio == Stdio::kPass;
+    auto job = exec(jail, spec);
+    ASSERT_TRUE(job);
+    stuck.push_back(std::move(*job));
+  }
+  for (int i = 0; i < 50; ++i) ASSERT_EQ(output(jail, "echo still"), "still\n");
+  EXPECT_LT(resident_kib(daemon) - before, 8192);
+}
+
+TEST_F(Live, AFrozenJailMakesNoProgressAndGoesOnAfterwards) {
+  const std::string jail = session();
+  auto job = exec(jail, shell("while :; do echo x; sleep 0.01; done", Stdio::kPass));
+  ASSERT_TRUE(job);
+  ASSERT_NE(read_for(job->output.get(), "x"), "");
+  {
+    const AsUser alice;
+    ASSERT_TRUE(client().freeze(jail));
+    const auto info = client().inspect(jail);
+    ASSERT_TRUE(info);
+    EXPECT_TRUE(info->frozen);
+    EXPECT_FALSE(client().exec(jail, shell("true"))) << "jail-init is frozen with it";
+  }
+  // What was in the pipe, then nothing.
+  (void)read_until(
+      job->output.get(), [](const std::string&) { return false; }, 300);
+  EXPECT_EQ(read_until(
+                job->output.get(), [](const std::string&) { return false; }, 500),
+            "");
+  {
+    const AsUser alice;
+    ASSERT_TRUE(client().thaw(jail));
+  }
+  EXPECT_NE(read_for(job->output.get(), "x"), "");
+}
+
+TEST_F(Live, AFrozenJailIsKilledAllTheSame) {
+  const std::string jail = session();
+  const AsUser alice;
+  ASSERT_TRUE(client().freeze(jail));
+  ASSERT_TRUE(client().kill(jail, 0, SIGTERM, std::chrono::milliseconds(200)));
+  const auto report = client().wait(jail, 0, seconds(30));
+  ASSERT_TRUE(report) << report.error().text;
+  EXPECT_EQ(report->verdict, Verdict::kKilled);
+}
+
+TEST_F(Live, AShellOnATerminalHasJobControl) {
+  const std::string jail = session();
+  ExecSpec spec;
+  spec.argv = {"/bin/bash", "--norc", "--noprofile", "-i"};
+  spec.env = {{"PS1", "> "}};
+  spec.stdio = Stdio::kPass;
+  spec.tty = protocol::WindowSize{33, 101};
+  auto job = exec(jail, spec);
+  ASSERT_TRUE(job);
+  ASSERT_TRUE(job->has_terminal());
+  const int shown = job->output.get();
+  ASSERT_NE(read_for(shown, "> "), "");
+  type(*job, "stty size\n");
+  EXPECT_NE(read_for(shown, "33 101"), "");
+  {
+    const AsUser alice;
+    ASSERT_TRUE(job->resize({40, 120}));
+  }
+  type(*job, "stty size\n");
+  EXPECT_NE(read_for(shown, "40 120"), "");
+  type(*job, "sleep 1000\n");
+  (void)read_for(shown, "sleep 1000");
+  ASSERT_TRUE(eventually([] {
+    const auto all = jail_processes();
+    return std::ranges::any_of(all, [](pid_t pid) { return command_name(pid) == "sleep"; });
+  }));
+  type(*job, "\x1a");  // Ctrl-Z
+  EXPECT_NE(read_for(shown, "Stopped"), "");
+  type(*job, "fg\n");
+  EXPECT_NE(read_for(shown, "sleep 1000"), "");
+  type(*job, "\x03");  // Ctrl-C
+  type(*job, "echo status=$?\n");
+  EXPECT_NE(read_for(shown, "status=130"), "") << "the signal was the foreground job's, not the shell's";
+  type(*job, "exit 5\n");
+  const AsUser alice;
+  const auto report = job->wait(seconds(30));
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->exit_code, 5);
+}
+
+TEST_F(Live, AnEditorEditsAFileOfTheCallers) {
+  if (!fs::exists("/usr/bin/vim") && !fs::exists("/usr/bin/vim.tiny")) GTEST_SKIP() << "vim is not installed";
+  const std::string workspace = stack().dir().make("editor", kAlice);
+  client::Request request;
+  {
+    const AsUser alice;
+    ASSERT_TRUE(request.workspace(workspace, protocol::Access::kRw));
+  }
+  const std::string jail = session(std::move(request));
+  ExecSpec spec;
+  spec.argv = {fs::exists("/usr/bin/vim") ? "vim" : "vim.tiny", "-u", "NONE", "-N", "note"};
+  spec.env = {{"TERM", "xterm"}};
+  spec.stdio = Stdio::kPass;
+  spec.tty = protocol::WindowSize{24, 80};
+  auto job = exec(jail, spec);
+  ASSERT_TRUE(job);
+  ASSERT_NE(read_for(job->output.get(), "note"), "");
+  type(*job, "ihello from a jail\x1b:wq\r");
+  (void)read_until(
+      job->output.get(), [](const std::string&) { return false; }, 500);
+  {
+    const AsUser alice;
+    const auto report = job->wait(seconds(30));
+    ASSERT_TRUE(report) << report.error().text;
+    EXPECT_EQ(report->exit_code, 0);
+  }
+  std::ifstream file(workspace + "/note");
+  std::string line;
+  std::getline(file, line);
+  EXPECT_EQ(line, "hello from a jail");
+  struct stat info {};
+  ASSERT_EQ(::stat((workspace + "/note").c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, kAlice);
+}
+
+TEST_F(Live, TwoClientsShareATerminalAndItOutlivesBoth) {
+  const std::string jail = session();
+  ExecSpec spec = shell("while read line; do echo got:$line; done");
+  spec.tty = protocol::WindowSize{};
+  spec.detach = true;
+  const auto started = exec(jail, spec);
+  ASSERT_TRUE(started);
+  {
+    const AsUser alice;
+    auto one = client().attach(jail, started->number());
+    auto two = client().attach(jail, started->number());
+    ASSERT_TRUE(one) << one.error().text;
+    ASSERT_TRUE(two) << two.error().text;
+    type(*one, "hello\n");
+    EXPECT_NE(read_for(one->output.get(), "got:hello"), "");
+    EXPECT_NE(read_for(two->output.get(), "got:hello"), "");
+  }
+  const AsUser alice;
+  auto third = client().attach(jail, started->number());
+  ASSERT_TRUE(third) << third.error().text;
+  EXPECT_NE(read_for(third->output.get(), "got:hello"), "") << "what was shown last comes first";
+  type(*third, "\x04");
+  EXPECT_TRUE(client().wait(jail, started->number(), seconds(30)));
+}
+
+TEST_F(Live, ASessionEndsWithItsTime) {
+  client::Request request;
+  request.spec.session_ttl = 300'000;
+  const std::string jail = session(std::move(request));
+  const AsUser alice;
+  const auto report = client().wait(jail, 0, seconds(30));
+  ASSERT_TRUE(report) << report.error().text;
+  EXPECT_NE(report->detail.find("time"), std::string::npos);
+}
+
+TEST_F(Live, OthersCanNeitherSeeNorUseASession) {
+  const std::string jail = session();
+  const AsUser bob(kBob);
+  auto other = Client::connect({.socket = stack().socket()});
+  ASSERT_TRUE(other);
+  for (const auto& attempt : {other->exec(jail, shell("true")), other->attach(jail, 2)}) {
+    ASSERT_FALSE(attempt);
+    EXPECT_EQ(attempt.error().kind, client::ErrorKind::kNotFound);
+  }
+  EXPECT_FALSE(other->freeze(jail));
+  EXPECT_FALSE(other->remove(jail, true));
+}
+
+TEST_F(Live, WhenJailInitIsKilledEveryJobIsReported) {
+  const std::string jail = session();
+  auto job = exec(jail, shell("while :; do echo x; done", Stdio::kPass));
+  ASSERT_TRUE(job);
+  ASSERT_NE(read_for(job->output.get(), "x"), "");
+  ASSERT_EQ(::kill(jail_init(), SIGKILL), 0);
+  job->output.reset();
+  const AsUser alice;
+  const auto report = job->wait(seconds(30));
+  ASSERT_TRUE(report) << report.error().text;
+  EXPECT_EQ(report->verdict, Verdict::kKilled);
+  const auto end = client().wait(jail, 0, seconds(30));
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->verdict, Verdict::kKilled);
+}
+
+// At every point of a stream that a delay can hit.
+TEST_F(Live, WhenSandboxdIsKilledNothingIsLeftAndItServesAgain) {
+  for (int round = 0; round < 6; ++round) {
+    std::string jail;
+    std::optional<Job> job;
+    {
+      const AsUser alice;
+      auto fresh = Client::connect({.socket = stack().socket(), .timeout = seconds(60)});
+      ASSERT_TRUE(fresh);
+      client_.emplace(std::move(fresh).value());
+    }
+    ASSERT_TRUE(eventually([&] {
+      const AsUser alice;
+      auto made = client().create({});
+      if (made) jail = made->jail;
+      return made.has_value();
+    })) << "it is up again";
+    ExecSpec spec = shell("cat /dev/zero", Stdio::kPass);
+    spec.log = round % 2 == 0;
+    job = exec(jail, spec);
+    ASSERT_TRUE(job);
+    std::this_thread::sleep_for(std::chrono::milliseconds(round * round * 2));
+    const pid_t daemon = stack().program("sandboxd");
+    ASSERT_GT(daemon, 0);
+    ASSERT_EQ(::kill(daemon, SIGKILL), 0);
+    (void)read_until(
+        job->output.get(), [](const std::string&) { return false; }, 200);
+    EXPECT_TRUE(eventually([] { return jail_processes().empty(); })) << round;
+    EXPECT_TRUE(eventually([&] {
+      const pid_t next = stack().program("sandboxd");
+      return next > 0 && next != daemon;
+    }));
+  }
+  jails_.clear();
+  EXPECT_TRUE(eventually([] { return jail_cgroups(stack().slice()).empty(); }));
+}
+
+}  // namespace
+}  // namespace sandboxd::test
