@@ -72,7 +72,7 @@ class SANDBOXD_CLIENT_API Files {
 
   // At most 512 KiB.
   Expected<FileData> read(const std::string& path, std::uint64_t offset = 0,
-                          std::uint64_t length = std::uint64_t{1} << 20) noexcept;
+                          std::uint64_t length = std::uint64_t{512} << 10) noexcept;
   // The whole file; more than `most` bytes are kFileRefused.
   Expected<std::string> read_all(const std::string& path, std::uint64_t most = std::uint64_t{64} << 20) noexcept;
   // The whole content, at most 512 KiB: nobody sees half of it.
