@@ -68,19 +68,17 @@ Expected<Job> Client::exec(const std::string& jail, const ExecSpec& spec) noexce
   return until_started(begin_exec(jail, spec));
 }
 
-Expected<Job> Client::begin_attach(const std::string& jail, std::uint32_t job, std::optional<std::uint64_t> replay,
-                                   bool close_input) noexcept {
+Expected<Job> Client::begin_attach(const std::string& jail, std::uint32_t job,
+                                   std::optional<std::uint64_t> replay) noexcept {
   Json parameters = job_of(jail, job);
   if (replay) parameters["replay"] = *replay;
-  if (close_input) parameters["eof"] = true;
   Expected<Sent> sent = send_call(*inside_, "org.sandboxd.Jail.Attach", parameters);
   if (!sent) return std::move(sent).error();
   return make_job(inside_, std::move(sent).value(), Started::kAttached);
 }
 
-Expected<Job> Client::attach(const std::string& jail, std::uint32_t job, std::optional<std::uint64_t> replay,
-                             bool close_input) noexcept {
-  return until_started(begin_attach(jail, job, replay, close_input));
+Expected<Job> Client::attach(const std::string& jail, std::uint32_t job, std::optional<std::uint64_t> replay) noexcept {
+  return until_started(begin_attach(jail, job, replay));
 }
 
 Expected<void> Client::detach(const std::string& jail, std::uint32_t job) noexcept {

@@ -255,7 +255,9 @@ void Jail::fail_start(Failure failure, const std::string& outcome) {
 void Jail::kill(int signal, std::uint64_t grace_usec, const std::string& why) {
   if (state_ == State::kEnded || reported_) return;
   if (kill_reason_.empty()) kill_reason_ = why;
-  if (state_ != State::kStarting) ladder_.climb(signal, grace_usec);
+  if (state_ == State::kStarting) return;
+  ladder_.climb(signal, grace_usec);
+  end_if_empty();
 }
 
 void Jail::pause_output(bool paused) { streams_.pause(paused); }

@@ -119,6 +119,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
   Status send_command(wire::InitCommand command, std::int32_t value, std::uint32_t job, std::span<const int> fds);
   void start_waiting_jobs();
   void trim_jobs();
+  void end_if_empty();
   void end_jobs();
   void arm_session();
   void write_freeze(bool frozen, const std::function<void(std::optional<Failure>)>& done);

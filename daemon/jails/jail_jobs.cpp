@@ -43,7 +43,10 @@ std::variant<std::uint32_t, Failure> Jail::exec(JobRequest request) {
     return send_command(command, value, job, fds);
   };
   links.breach = [this](const std::string& why) { on_breach(why); };
-  links.changed = [this] { start_waiting_jobs(); };
+  links.changed = [this] {
+    start_waiting_jobs();
+    end_if_empty();
+  };
   auto made = std::make_shared<Job>(std::move(links), std::move(request));
   jobs_[made->number()] = made;
   unprepared_.push_back(made);
@@ -61,6 +64,11 @@ void Jail::start_waiting_jobs() {
     unprepared_.pop_front();
     if (next && next->state() == Job::State::kStarting) next->prepare();
   }
+}
+
+// A session that is to end, and in which nothing is left to hear a signal, waits for nothing more.
+void Jail::end_if_empty() {
+  if (!kill_reason_.empty() && plan_.session && state_ == State::kRunning && jobs_alive() == 0) ladder_.kill();
 }
 
 // Never from within a job: it would go while it runs.

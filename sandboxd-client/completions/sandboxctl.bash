@@ -37,7 +37,7 @@ _sandboxctl() {
     local streams="--tty -t --detach -d --detach-keys --log --merge-stderr --stdio"
     local -A options=(
         [run]="$jail $variables $streams" [explain]="$jail $variables $streams" [create]="$jail $variables --ttl"
-        [exec]="$variables $streams --nofile --file-size --keep-survivors" [attach]="--detach-keys --replay --eof"
+        [exec]="$variables $streams --nofile --file-size --keep-survivors" [attach]="--detach-keys --replay"
         [ps]="--label" [inspect]="" [freeze]="" [thaw]="" [extend]="" [rm]="--force -f" [jobs]="" [wait]=""
         [logs]="--follow -f --raw" [signal]="--signal -s" [kill]="--signal -s --grace"
         [events]="--follow -f --after --epoch" [info]="--features" [doctor]="--state-dir"

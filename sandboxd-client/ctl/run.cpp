@@ -116,7 +116,6 @@ Action bind_exec(Options& options) {
 struct AttachWanted {
   std::string job{}, detach_keys{kDefaultDetachKeys};
   std::optional<std::string> replay{};
-  bool eof = false;
 };
 
 int run_attach(const Invocation& invocation, const AttachWanted& wanted) {
@@ -137,8 +136,8 @@ int run_attach(const Invocation& invocation, const AttachWanted& wanted) {
   if (!signals.ok()) return fail(invocation, signals.error());
   Expected<Client> client = connect(invocation.globals, kTimeout);
   if (!client) return fail(invocation, client.error());
-  return run_session(invocation, client->begin_attach(name->jail, name->job, replay, wanted.eof),
-                     std::move(signals).value(), {.owns_job = false, .close_input = wanted.eof, .detach_keys = *keys});
+  return run_session(invocation, client->begin_attach(name->jail, name->job, replay),
+                     std::move(signals).value(), {.owns_job = false, .close_input = false, .detach_keys = *keys});
 }
 
 Action bind_attach(Options& options) {
@@ -147,7 +146,6 @@ Action bind_attach(Options& options) {
   options.text("--detach-keys", wanted->detach_keys, "KEYS", "what leaves a terminal: ctrl-p,ctrl-q; none");
   options.text("--replay", wanted->replay, "SIZE",
                "show so much of what it last wrote first: 0, 4K; else all that is kept");
-  options.flag("--eof", wanted->eof, "close the job's standard input when this command's ends");
   return [wanted](const Invocation& invocation) { return run_attach(invocation, *wanted); };
 }
 

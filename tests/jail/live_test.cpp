@@ -367,6 +367,73 @@ TEST_F(Live, TwoClientsShareATerminalAndItOutlivesBoth) {
   EXPECT_TRUE(client().wait(jail, started->number(), seconds(30)));
 }
 
+// What an agent does in an hour, one after the other.
+TEST_F(Live, AnHoursWorkLeavesNothing) {
+  const std::string workspace = stack().dir().make("hour", kAlice);
+  client::Request request;
+  {
+    const AsUser alice;
+    ASSERT_TRUE(request.workspace(workspace, protocol::Access::kRw));
+  }
+  const std::string jail = session(std::move(request));
+  EXPECT_EQ(output(jail, "echo warm"), "warm\n");
+  const std::size_t daemon_fds = open_descriptors(stack().program("sandboxd"));
+  const std::size_t init_fds = open_descriptors(jail_init());
+  ExecSpec daemon = shell("(setsid sleep 1000 &); exit 0", Stdio::kNull);
+  daemon.survivors = protocol::Survivors::kKeep;
+  {
+    const auto job = exec(jail, daemon);
+    ASSERT_TRUE(job);
+  }
+  ExecSpec terminal = shell("while read line; do echo got:$line; done");
+  terminal.tty = protocol::WindowSize{};
+  terminal.detach = true;
+  const auto typed = exec(jail, terminal);
+  ASSERT_TRUE(typed);
+  for (int i = 0; i < kManyExecs / 2; ++i) {
+    switch (i % 5) {
+      case 0: ASSERT_EQ(output(jail, fmt::format("echo {} >file; cat file", i)), fmt::format("{}\n", i)); break;
+      case 1: ASSERT_EQ(output(jail, "exit 7", 7), ""); break;
+      case 2: ASSERT_EQ(output(jail, "head -c 100000 /dev/zero | wc -c"), "100000\n"); break;
+      case 3: {
+        const AsUser alice;
+        const std::string text = fmt::format("text {}", i);
+        ASSERT_TRUE(client().files(jail).write(workspace + "/note", text));
+        const auto read = client().files(jail).read_all(workspace + "/note");
+        ASSERT_TRUE(read) << read.error().text;
+        ASSERT_EQ(*read, text);
+        break;
+      }
+      default: ASSERT_EQ(output(jail, "(sleep 1000 &); echo x >&2"), ""); break;
+    }
+    if (i % 100 != 50) continue;
+    const AsUser alice;
+    ASSERT_TRUE(client().freeze(jail));
+    ASSERT_TRUE(client().thaw(jail));
+    auto one = client().attach(jail, typed->number(), 0);
+    auto two = client().attach(jail, typed->number(), 0);
+    ASSERT_TRUE(one && two);
+    type(*one, fmt::format("line{}\n", i));
+    EXPECT_NE(read_for(two->output.get(), fmt::format("got:line{}", i)), "");
+  }
+  {
+    const AsUser alice;
+    ASSERT_TRUE(client().kill(jail, typed->number(), SIGKILL, std::chrono::milliseconds(0)));
+  }
+  EXPECT_TRUE(eventually([] { return jail_processes().size() == 2; })) << "jail-init and what was to be kept";
+  EXPECT_TRUE(eventually([&] { return open_descriptors(stack().program("sandboxd")) <= daemon_fds + 4; }));
+  EXPECT_TRUE(eventually([&] { return open_descriptors(jail_init()) == init_fds; }));
+}
+
+TEST_F(Live, ASessionWithoutJobsEndsAtOnce) {
+  const std::string jail = session();
+  const std::uint64_t from = monotonic_usec();
+  const AsUser alice;
+  ASSERT_TRUE(client().kill(jail));
+  ASSERT_TRUE(client().wait(jail, 0, seconds(30)));
+  EXPECT_LT(monotonic_usec() - from, 5'000'000U) << "no grace for nobody";
+}
+
 TEST_F(Live, ASessionEndsWithItsTime) {
   client::Request request;
   request.spec.session_ttl = 300'000;
