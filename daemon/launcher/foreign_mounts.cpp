@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/sanitizer.h"
 #include "base/socket.h"
 #include "base/sys.h"
 
@@ -78,7 +79,7 @@ constexpr std::array<sock_filter, 10> kFourCalls = {{
 
 Result<UniqueFd> clone_in_namespace(int mount_namespace, int fd, bool recursive) {
   TRY_ASSIGN(auto pair, socket_pair(SOCK_SEQPACKET));
-  const pid_t child = ::fork();
+  const pid_t child = fork_single_threaded();
   if (child < 0) return sys_error("fork");
   if (child == 0) enter_and_clone(pair.second.get(), mount_namespace, fd, recursive);
   const UniquePid owner(child, UniqueFd());

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "base/sanitizer.h"
 #include "base/socket.h"
 #include "base/text.h"
 #include "daemon/launcher/read_back.h"
@@ -91,7 +92,7 @@ Status Server::start(std::uint64_t connection, const wire::Message& message) {
   if (launching_.size() >= kMaxLaunching)
     return fail(socket, message.id, "launch", sys_error_code(EAGAIN, "{} launches are under way", launching_.size()));
   const UniqueFd network = parts_.networks.take();
-  const pid_t child = ::fork();
+  const pid_t child = fork_single_threaded();
   if (child < 0) return fail(socket, message.id, "launch", sys_error("fork"));
   if (child == 0) {
     const Host host{parts_.profiles.set,       parts_.base,        parts_.jails,        parts_.proc_dir.get(),

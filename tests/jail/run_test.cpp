@@ -159,7 +159,8 @@ TEST_F(Run, BindsAreWhatTheySay) {
   EXPECT_NE(output.status, 0);
   EXPECT_TRUE(fs::exists(b + "/new"));
   EXPECT_FALSE(fs::exists(a + "/new"));
-  EXPECT_EQ(jail({"--ro-bind", "/root:/r"}, {"/bin/true"}).status, 125) << "alice can't open it";
+  const std::string closed = stack().dir().make("closed", 0, 0700);
+  EXPECT_EQ(jail({"--ro-bind", closed + ":/c"}, {"/bin/true"}).status, 125) << "alice can't open it";
 }
 
 TEST_F(Run, TheWholeHostViewHidesHomesAndRunTimeFiles) {
