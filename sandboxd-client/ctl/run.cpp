@@ -136,8 +136,8 @@ int run_attach(const Invocation& invocation, const AttachWanted& wanted) {
   if (!signals.ok()) return fail(invocation, signals.error());
   Expected<Client> client = connect(invocation.globals, kTimeout);
   if (!client) return fail(invocation, client.error());
-  return run_session(invocation, client->begin_attach(name->jail, name->job, replay),
-                     std::move(signals).value(), {.owns_job = false, .close_input = false, .detach_keys = *keys});
+  return run_session(invocation, client->begin_attach(name->jail, name->job, replay), std::move(signals).value(),
+                     {.owns_job = false, .close_input = false, .detach_keys = *keys});
 }
 
 Action bind_attach(Options& options) {

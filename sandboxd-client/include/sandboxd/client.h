@@ -152,11 +152,13 @@ class SANDBOXD_CLIENT_API Client {
   Expected<Job> exec(const std::string& jail, const ExecSpec& spec) noexcept;
   // The streams of a job that has a terminal or was started with detach. replay: so many of its last bytes come first, all
   // that are kept when absent. What is written to `input` is typed on its terminal; a job without one reads nothing of it.
-  Expected<Job> attach(const std::string& jail, std::uint32_t job = 1, std::optional<std::uint64_t> replay = {}) noexcept;
+  Expected<Job> attach(const std::string& jail, std::uint32_t job = 1,
+                       std::optional<std::uint64_t> replay = {}) noexcept;
   // run, exec and attach without the wait for the start: the first update of next() is `started`, or what went wrong.
   Expected<Job> begin_run(Request request) noexcept;
   Expected<Job> begin_exec(const std::string& jail, const ExecSpec& spec) noexcept;
-  Expected<Job> begin_attach(const std::string& jail, std::uint32_t job = 1, std::optional<std::uint64_t> replay = {}) noexcept;
+  Expected<Job> begin_attach(const std::string& jail, std::uint32_t job = 1,
+                             std::optional<std::uint64_t> replay = {}) noexcept;
   Expected<void> detach(const std::string& jail, std::uint32_t job = 1) noexcept;
   // What a run would get, as JSON; nothing is started.
   Expected<std::string> explain(Request request) noexcept;
