@@ -22,7 +22,7 @@ for path in sys.argv[1:]:
 
 def main():
     files = sorted(pathlib.Path(sys.argv[1]).glob("*.varlink"))
-    assert len(files) == 3, files
+    assert len(files) == 4, files
     subprocess.run([TEST_PYTHON, "-c", PARSE, *files], check=True, timeout=30)
     with tempfile.TemporaryDirectory() as directory:
         for file in files:
