@@ -22,7 +22,8 @@ class Packing {
     struct stat info {};
     if (::fstatat(parent, name.c_str(), &info, follow ? 0 : AT_SYMLINK_NOFOLLOW) < 0)
       return failed(trouble_, "stat", as, errno);
-    TRY(check(as, info.st_mode));
+    if (as.empty() && !S_ISDIR(info.st_mode)) return failed(trouble_, "open", as, ENOTDIR);
+    if (!as.empty()) TRY(check(as, info.st_mode));
     if (S_ISLNK(info.st_mode)) return symlink(parent, name, as, info);
     // A FIFO that has taken a file's place meanwhile must not make us wait.
     const int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW);
@@ -62,12 +63,12 @@ class Packing {
   }
 
   Status directory(int fd, const std::string& as, const struct stat& info) {
-    TRY(out_.add(entry_of(EntryType::kDirectory, as, info)));
+    if (!as.empty()) TRY(out_.add(entry_of(EntryType::kDirectory, as, info)));
     auto names = names_in(fd, static_cast<std::size_t>(limits_.entries));
     if (!names.ok() && names.error().code == EOVERFLOW)
       return refuse(trouble_, "entries", as, "more than {} entries", limits_.entries);
     if (!names.ok()) return failed(trouble_, "list", as, names.error().code);
-    for (const std::string& name : *names) TRY(add(fd, name, as + "/" + name, false));
+    for (const std::string& name : *names) TRY(add(fd, name, as.empty() ? name : as + "/" + name, false));
     return {};
   }
 

@@ -10,7 +10,7 @@
 
 namespace sandboxd::archive {
 
-// `name` in `parent`, as `as`; a symlink there is followed when `follow`.
+// `name` in `parent`, as `as`; a symlink there is followed when `follow`. An empty `as`: what is in the directory, without itself.
 Status pack(int parent, const std::string& name, const std::string& as, bool follow, Sink& sink, const Limits& limits,
             Totals& totals, Trouble& trouble);
 

@@ -111,7 +111,7 @@ std::string file_failed(const Json& fields) {
 }
 
 std::string file_refused(const Json& fields) {
-  return joined(fmt::format("{}: the limit '{}' is reached", path_of(fields), text_of(fields, "limit")),
+  return joined(fmt::format("{} is refused by the limit '{}'", path_of(fields), text_of(fields, "limit")),
                 text_of(fields, "detail"));
 }
 

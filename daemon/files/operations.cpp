@@ -100,8 +100,8 @@ class Operation {
       answer.operation = "stream";
       answer.path = path_;
       answer.code = done.error().code;
+      answer.detail = done.error().context.substr(0, 256);
     }
-    answer.detail = done.error().context.substr(0, 256);
     return answer;
   }
 

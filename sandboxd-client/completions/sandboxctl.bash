@@ -28,7 +28,7 @@ _sandboxctl_value() {
 
 _sandboxctl() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs="run explain create exec attach ps inspect freeze thaw extend rm jobs wait logs signal kill events profile info doctor
+    local verbs="run explain create exec attach ps inspect freeze thaw extend rm jobs wait logs signal kill cp files events profile info doctor
         audit"
     local common="--json --socket --help -h"
     local jail="--profile --name --label --workspace --workspace-dir --at --bind --ro-bind --root --tmpfs --dir --hostname --user
@@ -40,13 +40,15 @@ _sandboxctl() {
         [exec]="$variables $streams --nofile --file-size --keep-survivors" [attach]="--detach-keys --replay"
         [ps]="--label" [inspect]="" [freeze]="" [thaw]="" [extend]="" [rm]="--force -f" [jobs]="" [wait]=""
         [logs]="--follow -f --raw" [signal]="--signal -s" [kill]="--signal -s --grace"
+        [cp]="--size-max --entries-max --depth-max" ["files ls"]="" ["files stat"]="" ["files cat"]="--raw"
+        ["files write"]="--append -a --exclusive -x --mode -m" ["files rm"]="--recursive -r"
         [events]="--follow -f --after --epoch" [info]="--features" [doctor]="--state-dir"
         ["profile list"]="" ["profile show"]="" ["profile check"]="" ["profile explain"]="" ["audit verify"]=""
     )
     # Options that take a word of their own; --workspace takes one only after '='.
     local valued=" --socket --profile --name --label --workspace-dir --at --workdir -w --bind --ro-bind --root --tmpfs --dir --hostname
         --env -e --env-file --user --timeout --network --stdio --signal -s --grace --after --epoch --state-dir --ttl --detach-keys
-        --nofile --file-size --replay "
+        --nofile --file-size --replay --size-max --entries-max --depth-max --mode -m "
     valued=${valued//$'\n'/ }
 
     # Words are broken at '=' and ':' (COMP_WORDBREAKS): "--user" "=" "ro".
@@ -68,7 +70,7 @@ _sandboxctl() {
             ((i += 1))
         elif [[ $word == -* || $word == "=" || ${COMP_WORDS[i - 1]} == "=" ]]; then
             continue
-        elif [[ -z $verb || $verb == profile || $verb == audit ]]; then
+        elif [[ -z $verb || $verb == profile || $verb == audit || $verb == files ]]; then
             verb="${verb:+$verb }$word"
         elif [[ $verb == exec && -z $target ]]; then
             target=$word
@@ -101,6 +103,12 @@ _sandboxctl() {
     fi
     case $verb in
         "") COMPREPLY=($(compgen -W "$verbs" -- "$current")) ;;
+        files) COMPREPLY=($(compgen -W "ls stat cat write rm" -- "$current")) ;;
+        cp | "files "*)
+            COMPREPLY=($(compgen -W "$(_sandboxctl_jails "$socket")" -S : -- "$current"))
+            [[ $verb == cp ]] && COMPREPLY+=($(compgen -f -- "$current"))
+            compopt -o nospace
+            ;;
         profile) COMPREPLY=($(compgen -W "list show check explain" -- "$current")) ;;
         audit) COMPREPLY=($(compgen -W "verify" -- "$current")) ;;
         exec)

@@ -52,6 +52,8 @@ extern const std::span<const Verb> kRunVerbs;
 extern const std::span<const Verb> kJailVerbs;
 extern const std::span<const Verb> kJobVerbs;
 extern const std::span<const Verb> kEventVerbs;
+extern const std::span<const Verb> kCopyVerbs;
+extern const std::span<const Verb> kFileVerbs;
 extern const std::span<const Verb> kHostVerbs;
 extern const std::span<const Verb> kToolVerbs;
 

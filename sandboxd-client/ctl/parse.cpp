@@ -43,6 +43,7 @@ struct Group {
 };
 constexpr std::array kGroups = {
     Group{"profile", "the profiles: what jails may have"},
+    Group{"files", "single files of a live jail"},
     Group{"audit", "the audit log"},
 };
 
@@ -166,7 +167,8 @@ int run_command_line(std::vector<std::string> words) {
   Globals globals;
   add_globals(Options(root), globals);
   std::vector<Bound> bound;
-  for (const auto verbs : {kRunVerbs, kJailVerbs, kJobVerbs, kEventVerbs, kHostVerbs, kToolVerbs}) {
+  for (const auto verbs :
+       {kRunVerbs, kJailVerbs, kJobVerbs, kCopyVerbs, kFileVerbs, kEventVerbs, kHostVerbs, kToolVerbs}) {
     for (const Verb& verb : verbs) add_verb(root, verb, words, globals, bound);
   }
   const std::string first_word = words.empty() ? std::string() : words.front();
