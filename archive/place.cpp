@@ -51,7 +51,7 @@ class Placing {
   // Twice over the same tree: what can be seen beforehand is seen before anything has moved.
   Status run() {
     TRY(walk(staged_, place_, "", false));
-    const Status done = walk(staged_, place_, "", true);
+    Status done = walk(staged_, place_, "", true);
     if (!done.ok()) undo();
     return done;
   }

@@ -276,8 +276,8 @@ Status Operation::archive() {
   archive::FdSink sink(ends_.output, {.each = kStandsStill});
   // How much is too much the receiver says, who can't rely on what is done here.
   const archive::Limits limits{.size = kMostNumber, .entries = 10'000'000, .depth = archive::kMostNested};
-  const Status done = archive::pack(directory.get(), name, name == "." ? "root" : name, /*follow=*/true, sink, limits,
-                                    totals_, trouble_);
+  Status done = archive::pack(directory.get(), name, name == "." ? "root" : name, /*follow=*/true, sink, limits,
+                              totals_, trouble_);
   if (!done.ok()) complete_path(above);
   return done;
 }
@@ -291,7 +291,7 @@ Status Operation::extract() {
   options.umask = ::umask(077);
   TRY_ASSIGN(const UniqueFd place, open_at(trouble_, path_, O_RDONLY | O_DIRECTORY));
   archive::FdSource source(ends_.input, {.each = kStandsStill});
-  const Status done = archive::unpack(source, place.get(), options, totals_, trouble_);
+  Status done = archive::unpack(source, place.get(), options, totals_, trouble_);
   if (!done.ok()) complete_path(path_);
   return done;
 }

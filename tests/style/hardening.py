@@ -11,8 +11,8 @@ import tree
 # jail-init has no libc: it brings its own start-up code, so a fixed address and no guard variable, and as little else as can be.
 FREESTANDING = {"jail-init"}
 LANDING_PADS = {"x86_64": bytes.fromhex("f30f1efa"), "aarch64": bytes.fromhex("3f2303d5")}  # endbr64; paciasp
-STATIC = {"sandboxd-launcher", "sandboxd-broker", "sandboxd-audit", "jail-init"}
-PROGRAMS = ("sandboxd", "sandboxctl", "sandboxd-launcher", "sandboxd-broker", "sandboxd-audit", "sandboxd-profilec",
+STATIC = {"sandboxd-launcher", "sandboxd-broker", "sandboxd-audit", "sandboxd-jail-files", "jail-init"}
+PROGRAMS = ("sandboxd", "sandboxctl", "sandboxd-launcher", "sandboxd-broker", "sandboxd-audit", "sandboxd-profilec", "sandboxd-jail-files",
             "sandboxd-doctor", "sandboxd-profile", "sandboxd-audit-verify", "jail-init")
 
 
