@@ -92,8 +92,11 @@ TEST_F(SessionAttack, E04_AJobThatWaitsForItsExecShowsNothingOfJailInit) {
   session.exec(waiting);
   ASSERT_TRUE(session.until_event(waiting.job, InitEvent::kJobReady));
   const std::uint32_t id = first_id_of(stack().slice(), session.launched().started->number) + kJobOffset;
-  const std::vector<pid_t> pids = processes_of_ids(id, 1);
-  ASSERT_EQ(pids.size(), 1U);
+  std::vector<pid_t> pids;
+  ASSERT_TRUE(eventually([&] {  // the session's probe may be there still
+    pids = processes_of_ids(id, 1);
+    return pids.size() == 1;
+  }));
   const UniqueFd probe = program_memfd("probe_privs");
   const Seen& seen =
       session.run(program(session, {"probe_privs", "process", std::to_string(inside(pids[0]))}), probe.get());
@@ -220,6 +223,7 @@ TEST_F(SessionAttack, ABrokenPlanFailsItsJobAndNothingElse) {
       {"no such program in PATH", "exec", ENOENT, [](ExecPlan& plan) { plan.argv = {"none"}; }},
       {"no program", "exec", EACCES, [](ExecPlan& plan) { plan.argv = {"/etc"}; }},
   };
+  ASSERT_TRUE(eventually([&] { return children_of(session.init_pid()).empty(); }));  // the probe's end
   expect_alive(session);
   const std::size_t descriptors = open_descriptors(session.init_pid());
   for (const Broken& broken : kPlans) {

@@ -156,7 +156,8 @@ TEST_F(SessionJail, KillsWhatOutlivesAJobAndCountsIt) {
 TEST_F(SessionJail, KeepsWhatOutlivesAJobWhenThePlanSaysSo) {
   Session session(client(), next_number());
   ASSERT_TRUE(session.started());
-  ExecPlan plan = session.shell("(setsid sleep 1000 >/dev/null 2>&1 &) ; (setsid sleep 1000 >/dev/null 2>&1 &) ; true");
+  ExecPlan plan = session.shell(
+      "for i in 1 2; do (setsid sleep 1000 >/dev/null 2>&1 &); done; until [ \"$(pgrep -xc sleep)\" = 2 ]; do :; done");
   plan.keep_survivors = true;
   const Seen& seen = session.run(plan);
   EXPECT_EQ(seen.gone->value, 2);
@@ -185,6 +186,7 @@ TEST_F(SessionJail, EndsForkBombsAndWhatHidesFromItsParent) {
 TEST_F(SessionJail, AThousandExecsLeaveNothing) {
   Session session(client(), next_number());
   ASSERT_TRUE(session.started());
+  ASSERT_TRUE(eventually([&] { return children_of(session.init_pid()).empty(); }));  // the probe's end
   for (int i = 0; i < 40; ++i) ASSERT_EQ(exit_status(session.run(session.plan({"/bin/true"}))), 0);
   const std::size_t descriptors = open_descriptors(session.init_pid());
   const std::string memory = status_line(session.init_pid(), "VmRSS");
