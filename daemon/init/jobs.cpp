@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include <sanitizer/asan_interface.h>
 #include <sys/mman.h>
 
 #include "base/sys.h"
@@ -104,9 +105,15 @@ Outcome give_stack(Job& job) {
   return {-EAGAIN, "too many jobs are being started"};
 }
 
-void* stack_top(const Job& job) { return g_stacks[static_cast<std::size_t>(job.stack)].data() + kJobStack; }
+// A child that execs or exits leaves its frames as they were, and AddressSanitizer would hold them against the next one.
+void* top_of(std::span<std::uint8_t> stack) {
+  ASAN_UNPOISON_MEMORY_REGION(stack.data(), stack.size());
+  return stack.data() + stack.size();
+}
 
-void* keeper_stack_top(const Job& job) { return g_keeper_stacks[index_of(job)].data() + kKeeperStack; }
+void* stack_top(const Job& job) { return top_of(g_stacks[static_cast<std::size_t>(job.stack)]); }
+
+void* keeper_stack_top(const Job& job) { return top_of(g_keeper_stacks[index_of(job)]); }
 
 void fail_job(const State& state, Job& job, const char* step, const Outcome& why) {
   wire::InitEventRecord record{};

@@ -75,9 +75,10 @@ std::span<Job> jobs();  // up to the last entry that is in use
 Job* find_job(std::uint32_t number);
 Job* new_job();  // nullptr: kMaxJobs live
 void free_job(Job& job);
-void drop_inner(Job& job);     // our copies of what the job has by now
-void drop_prepared(Job& job);  // its stack and its plan's memory too: it has left our memory
-Outcome give_stack(Job& job);  // -EAGAIN: kMaxPreparing
+void drop_inner(Job& job);                    // our copies of what the job has by now
+void drop_prepared(Job& job);                 // its stack and its plan's memory too: it has left our memory
+Outcome give_stack(Job& job);                 // -EAGAIN: kMaxPreparing
+void* top_of(std::span<std::uint8_t> stack);  // for a child that starts on it
 void* stack_top(const Job& job);
 void* keeper_stack_top(const Job& job);
 void fail_job(const State& state, Job& job, const char* step, const Outcome& why);

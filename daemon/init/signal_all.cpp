@@ -55,8 +55,8 @@ void send_next(State& state) {
   signaller.number = next;
   signaller.nudges = 0;
   signaller.nudge_nsec = now_nsec() + kNudgeNsec;
-  const long pid = sys::clone_on_stack(CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD, g_stack.data() + g_stack.size(),
-                                       nullptr, signaller_main, &signaller);
+  const long pid = sys::clone_on_stack(CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD, top_of(g_stack), nullptr,
+                                       signaller_main, &signaller);
   if (pid < 0) return;
   signaller.pid = static_cast<int>(pid);
   next = 0;
