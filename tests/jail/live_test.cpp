@@ -36,8 +36,10 @@ using std::chrono::seconds;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr int kManyExecs = 100, kManyJails = 20;  // each process weighs ten times as much
+constexpr bool kWeighed = false;                  // what is freed is kept, to be looked at
 #else
 constexpr int kManyExecs = 1000, kManyJails = 200;
+constexpr bool kWeighed = true;
 #endif
 
 // Connections are made by an ordinary user: the kernel notes the effective id at connect(2).
@@ -169,6 +171,7 @@ TEST_F(Live, AThousandExecsLeaveNothing) {
   EXPECT_TRUE(eventually([] { return jail_processes().size() == 1; })) << "only jail-init is there";
   EXPECT_LE(open_descriptors(daemon), daemon_fds + 4);
   EXPECT_EQ(open_descriptors(init), init_fds);
+  if (!kWeighed) return;
   EXPECT_LT(resident_kib(init) - init_kib, 256);
   EXPECT_LT(resident_kib(daemon) - daemon_kib, 4096);
 }
@@ -228,7 +231,7 @@ TEST_F(Live, WhoNeverReadsHurtsOnlyItsOwnJob) {
     stuck.push_back(std::move(*job));
   }
   for (int i = 0; i < 50; ++i) ASSERT_EQ(output(jail, "echo still"), "still\n");
-  EXPECT_LT(resident_kib(daemon) - before, 8192);
+  if (kWeighed) EXPECT_LT(resident_kib(daemon) - before, 8192);
 }
 
 TEST_F(Live, AFrozenJailMakesNoProgressAndGoesOnAfterwards) {
