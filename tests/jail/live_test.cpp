@@ -231,7 +231,9 @@ TEST_F(Live, WhoNeverReadsHurtsOnlyItsOwnJob) {
     stuck.push_back(std::move(*job));
   }
   for (int i = 0; i < 50; ++i) ASSERT_EQ(output(jail, "echo still"), "still\n");
-  if (kWeighed) EXPECT_LT(resident_kib(daemon) - before, 8192);
+  if (kWeighed) {
+    EXPECT_LT(resident_kib(daemon) - before, 8192);
+  }
 }
 
 TEST_F(Live, AFrozenJailMakesNoProgressAndGoesOnAfterwards) {
