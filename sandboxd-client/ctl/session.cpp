@@ -1,5 +1,6 @@
 #include "sandboxd-client/ctl/session.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -63,7 +64,7 @@ bool Session::over() const {
   const bool written = (out_.empty() || out_.broken()) && (error_.empty() || error_.broken());
   if (refused_) return written;
   if (keys_.seen() && !report_ && (!job_input_ || job_input_->empty() || job_input_->broken())) return true;
-  if (!report_) return false;
+  if (!report_ || (invocation_.globals.json && !report_printed_)) return false;
   // Processes that even SIGKILL does not end keep their pipes open; what they had written was taken before the report.
   const bool stuck = report_->verdict == protocol::Verdict::kStuck;
   for (const Stream& stream : outputs_) {
@@ -112,6 +113,7 @@ Status Session::turn() {
 
   TRY(work_streams(poller));
   if (reads && (poller.revents(reply_index) & kReadable) != 0) TRY(take_updates());
+  print_report();
   if ((poller.revents(signal_index) & kReadable) != 0) TRY(take_signal());
   if (give_up_at_ != 0 && monotonic_usec() >= give_up_at_) give_up("the job has not ended in time");
   return {};
@@ -203,12 +205,21 @@ void Session::add_outputs() {
   add(job_.error, error_, "stderr");
 }
 
+// The last line, though the report may come before all of the output was read.
+void Session::print_report() {
+  if (!invocation_.globals.json || !report_ || report_printed_) return;
+  const bool stuck = report_->verdict == protocol::Verdict::kStuck;
+  const bool ended = std::ranges::all_of(outputs_, [](const Stream& stream) { return stream.ended(); });
+  if (!ended && !stuck) return;
+  report_printed_ = true;
+  out_.push(json_line({{"report", protocol::encode(*report_)}}));
+}
+
 // As the daemon's own replies are.
 void Session::print_update(const client::Update& update) {
   Json shown = Json::object();
   if (update.started && job_.jail_info()) shown["started"] = protocol::encode(*job_.jail_info());
   if (update.started && job_.job_info()) shown["started"] = protocol::encode(*job_.job_info());
-  if (update.report) shown["report"] = protocol::encode(*update.report);
   if (!shown.empty()) out_.push(json_line(shown));
   if (update.output) out_.push(output_line(update.output->is_error ? "stderr" : "stdout", update.output->data));
 }

@@ -53,6 +53,7 @@ class Session {
   Status start();
   void add_outputs();
   void print_update(const client::Update& update);
+  void print_report();
   void print_error();
   std::string output_line(std::string_view stream, std::string_view bytes) const;
   Status take_signal();
@@ -82,6 +83,7 @@ class Session {
   int last_signal_ = 0;
   std::uint64_t give_up_at_ = 0;  // CLOCK_MONOTONIC, microseconds; 0: not asked to end
   bool output_failed_ = false;
+  bool report_printed_ = false;
 };
 
 }  // namespace sandboxd::ctl

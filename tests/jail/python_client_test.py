@@ -305,7 +305,7 @@ class Sessions(Case):
         self.assertEqual((killed.text, killed.report.survivors), ("left\n", 1))
         kept = session.exec(shell("setsid sleep 1000 </dev/null & echo left"), survivors="keep")
         self.assertEqual((kept.text, kept.report.survivors), ("left\n", 1))
-        found = session.exec(shell("cat /proc/[0-9]*/comm | grep -c sleep"))
+        found = session.exec(shell("until cat /proc/[0-9]*/comm | grep sleep; do :; done | grep -c sleep"))
         self.assertEqual(found.text, "1\n")
 
     def test_kill_and_signals_of_a_job(self):

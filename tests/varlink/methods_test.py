@@ -300,6 +300,41 @@ class TestFiles(unittest.TestCase):
                 self.assertIn(caught.exception.error(), ("org.sandboxd.Files.Failed", "org.sandboxd.Files.Refused"))
 
 
+class TestSession(unittest.TestCase):
+    def setUp(self):
+        self.jails = connect()
+        self.jail = self.jails.Create({"labels": {"of": "a test"}})["jail"]["jail"]
+
+    def tearDown(self):
+        self.jails.Remove(self.jail, True)
+        self.jails._handle.close()
+
+    def test_exec_and_jobs(self):
+        done = self.jails.Exec(self.jail, shell("echo out; exit 3"))
+        self.assertEqual((text_of(done["stdout"]), done["report"]["exit_code"]), (b"out\n", 3))
+        self.assertEqual([job["state"] for job in self.jails.Jobs(self.jail)["jobs"]], ["ended"])
+
+    def test_a_detached_job_with_a_terminal_and_a_log(self):
+        spec = shell("echo first; read line", tty={"rows": 24, "columns": 80}, detach=True, log=True)
+        job = self.jails.Exec(self.jail, spec)["started"]["job"]
+        self.jails.Resize(self.jail, job, {"rows": 30, "columns": 90})
+        self.jails.Detach(self.jail, job)
+        with connect() as other:
+            self.assertEqual(next(other.Attach(self.jail, job, _more=True))["started"]["job"], job)
+        self.jails.Signal(self.jail, job, 9)
+        self.assertEqual(self.jails.Wait(self.jail, job)["report"]["signal"], 9)
+        with connect() as other:
+            logged = b"".join(text_of(r["output"]["data"]) for r in other.Logs(self.jail, job, _more=True) if r.get("output"))
+        self.assertIn(b"first", logged)
+
+    def test_freeze_thaw_and_extend(self):
+        self.jails.Freeze(self.jail)
+        self.assertTrue(self.jails.Inspect(self.jail)["jail"]["frozen"])
+        self.jails.Thaw(self.jail)
+        before = self.jails.Inspect(self.jail)["jail"]["expires"]
+        self.assertGreater(self.jails.Extend(self.jail, 7_200_000_000)["expires"], before)
+
+
 class TestZEveryMethod(unittest.TestCase):
     """Runs last: unittest sorts by name."""
 
