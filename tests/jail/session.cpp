@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "base/clock.h"
 #include "base/socket.h"
 #include "tests/support/command.h"
@@ -18,6 +20,13 @@
 namespace sandboxd::test {
 
 bool Seen::has(wire::InitEvent event) const { return std::ranges::find(events, event) != events.end(); }
+
+std::string Seen::describe() const {
+  std::string text = "events:";
+  for (const wire::InitEvent event : events) text += " " + std::to_string(static_cast<unsigned>(event));
+  if (failed) text += fmt::format("; failed at {}: {} ({})", failed->step, failed->text, failed->code);
+  return fmt::format("{}; status {:x}; out '{}'; err '{}'", text, status(), out, err);
+}
 
 UniqueFd sealed(const std::vector<std::uint8_t>& bytes, int seals) {
   UniqueFd fd(::memfd_create("plan", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -98,7 +107,10 @@ void Session::read_event() {
   if (record.event == wire::InitEvent::kJobStarted) seen.pid = record.value;
   if (record.event == wire::InitEvent::kJobFailed) seen.failed = record;
   if (record.event == wire::InitEvent::kJobExited) seen.exited = record;
-  if (record.event == wire::InitEvent::kJobGone) seen.gone = record;
+  if (record.event == wire::InitEvent::kJobGone) {
+    seen.gone = record;
+    seen.in.reset();
+  }
   std::vector<UniqueFd>& fds = packet->fds;
   for (const UniqueFd& fd : fds) ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
   if (fds.size() == 1) seen.out_fd = std::move(fds[0]);

@@ -23,6 +23,7 @@ struct Seen {
   bool terminal = false;
   [[nodiscard]] bool has(wire::InitEvent event) const;
   [[nodiscard]] int status() const { return exited ? exited->value : -1; }
+  [[nodiscard]] std::string describe() const;  // for messages of failed assertions
 };
 
 class Session {

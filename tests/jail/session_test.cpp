@@ -191,7 +191,10 @@ TEST_F(SessionJail, AThousandExecsLeaveNothing) {
   const std::size_t descriptors = open_descriptors(session.init_pid());
   const std::string memory = status_line(session.init_pid(), "VmRSS");
   const std::string virtual_memory = status_line(session.init_pid(), "VmSize");
-  for (int i = 0; i < 1000; ++i) ASSERT_EQ(exit_status(session.run(session.plan({"/bin/true"}))), 0);
+  for (int i = 0; i < 1000; ++i) {
+    const Seen& seen = session.run(session.plan({"/bin/true"}));
+    ASSERT_EQ(exit_status(seen), 0) << i << ": " << seen.describe() << (session.ended() ? "; the jail has ended" : "");
+  }
   EXPECT_EQ(open_descriptors(session.init_pid()), descriptors);
   EXPECT_TRUE(eventually([&] { return children_of(session.init_pid()).empty(); }));
   EXPECT_EQ(status_line(session.init_pid(), "VmRSS"), memory);
