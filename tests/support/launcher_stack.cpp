@@ -291,7 +291,7 @@ std::optional<UniqueFd> LauncherStack::hand_over(uid_t uid, const wire::Token& t
   const bool sent = send_packet(connection.get(), {bytes, sizeof message}, fds).ok();
   // A refusal comes at once or never; the broker has no other answer.
   pollfd one{connection.get(), POLLIN, 0};
-  if (sent && ::poll(&one, 1, refusal == nullptr ? 0 : scaled_ms(2'000)) == 0) return connection;
+  if (sent && ::poll(&one, 1, refusal == nullptr ? 0 : scaled_ms(20'000)) == 0) return connection;
   const auto answer = receive_packet(connection.get(), 1, 0, MSG_DONTWAIT);
   if (refusal != nullptr && answer.ok() && answer->bytes.size() == 1)
     *refusal = static_cast<BrokerRefusal>(answer->bytes[0]);
