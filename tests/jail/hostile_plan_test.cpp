@@ -201,12 +201,12 @@ TEST_F(HostileFiles, E65_IdsOfSystemAccountsAreNotMapped) {
 // The broker has a child for each, which run side by side: on a busy machine the second may be the first.
 TEST_F(HostileFiles, E65_ATokenIsOneSendersAndUnknownOnesGiveNothing) {
   const UniqueFd directory = open_directory(kAlice);
-  const auto first = stack().hand_over(kAlice, token_of(5), {directory.get()});
-  const auto second = stack().hand_over(kBob, token_of(5), {directory.get()});
-  ASSERT_TRUE(first.has_value() && second.has_value());
-  std::array<pollfd, 2> both = {pollfd{first->get(), POLLIN, 0}, pollfd{second->get(), POLLIN, 0}};
+  const UniqueFd first = stack().send_over(kAlice, token_of(5), {directory.get()});
+  const UniqueFd second = stack().send_over(kBob, token_of(5), {directory.get()});
+  ASSERT_TRUE(first && second);
+  std::array<pollfd, 2> both = {pollfd{first.get(), POLLIN, 0}, pollfd{second.get(), POLLIN, 0}};
   ASSERT_EQ(::poll(both.data(), both.size(), scaled_ms(20'000)), 1) << "one of them is refused";
-  const UniqueFd& refused = both[0].revents != 0 ? *first : *second;
+  const UniqueFd& refused = both[0].revents != 0 ? first : second;
   const auto answer = receive_packet(refused.get(), 1, 0, MSG_DONTWAIT);
   ASSERT_TRUE(answer.ok() && answer->bytes.size() == 1);
   EXPECT_EQ(static_cast<BrokerRefusal>(answer->bytes[0]), BrokerRefusal::kTokenInUse);

@@ -279,23 +279,31 @@ void LauncherStack::record_intent(const std::string& request) {
   EXPECT_TRUE(answer.ok() && answer->type == static_cast<std::uint16_t>(wire::AuditMessage::kAck)) << log();
 }
 
-std::optional<UniqueFd> LauncherStack::hand_over(uid_t uid, const wire::Token& token, const std::vector<int>& fds,
-                                                 const std::string& socket_name,
-                                                 std::optional<BrokerRefusal>* refusal) {
+UniqueFd LauncherStack::send_over(uid_t uid, const wire::Token& token, const std::vector<int>& fds,
+                                  const std::string& socket_name) {
   UniqueFd connection = connect_as(uid, socket(socket_name), SOCK_SEQPACKET);
-  if (!connection) return std::nullopt;
+  if (!connection) return connection;
   BrokerMessage message;
   message.token = token;
   message.fds = static_cast<std::uint32_t>(fds.size());
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(&message);
-  const bool sent = send_packet(connection.get(), {bytes, sizeof message}, fds).ok();
+  // A user who may hand in nothing is told so before anything is read of it: EPIPE, and the refusal is there all the same.
+  static_cast<void>(send_packet(connection.get(), {bytes, sizeof message}, fds).ok());
+  return connection;
+}
+
+std::optional<UniqueFd> LauncherStack::hand_over(uid_t uid, const wire::Token& token, const std::vector<int>& fds,
+                                                 const std::string& socket_name,
+                                                 std::optional<BrokerRefusal>* refusal) {
+  UniqueFd connection = send_over(uid, token, fds, socket_name);
+  if (!connection) return std::nullopt;
   // A refusal comes at once or never; the broker has no other answer.
   pollfd one{connection.get(), POLLIN, 0};
-  if (sent && ::poll(&one, 1, refusal == nullptr ? 0 : scaled_ms(20'000)) == 0) return connection;
+  if (::poll(&one, 1, refusal == nullptr ? 0 : scaled_ms(20'000)) == 0) return connection;
   const auto answer = receive_packet(connection.get(), 1, 0, MSG_DONTWAIT);
   if (refusal != nullptr && answer.ok() && answer->bytes.size() == 1)
     *refusal = static_cast<BrokerRefusal>(answer->bytes[0]);
-  if (refusal == nullptr && sent && !answer.ok()) return connection;
+  if (refusal == nullptr && !answer.ok()) return connection;
   return std::nullopt;
 }
 

@@ -84,6 +84,9 @@ class LauncherStack {
   std::unique_ptr<HostileSandboxd> connect();
   // sandboxd's intent, which a launcher's record must follow in the log.
   void record_intent(const std::string& request);
+  // Sends descriptors to the broker as this user; what it says to that, if anything, is on the connection.
+  UniqueFd send_over(uid_t uid, const wire::Token& token, const std::vector<int>& fds,
+                     const std::string& socket_name = "broker");
   // Hands descriptors to the broker as this user; the connection must stay open until they are claimed. Nothing when refused
   // (`refusal` says why).
   std::optional<UniqueFd> hand_over(uid_t uid, const wire::Token& token, const std::vector<int>& fds,

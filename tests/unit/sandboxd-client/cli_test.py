@@ -251,7 +251,7 @@ class RunRequest(Case):
             done = self.ctl("run", "--workspace=rw", "--ro-bind", f"{name}:/data", "--root", "/usr", "--mount-namespace", "--", "true",
                             cwd=work)
             self.assertEqual(done.returncode, 0, done.stderr)
-            handed, spec = self.daemon.handed_in[0], self.spec()
+            handed, spec = self.daemon.wait_handed_in(1)[0], self.spec()
             self.assertEqual(handed["paths"][:3], [work, name, "/usr"])
             self.assertTrue(handed["paths"][3].startswith("mnt:["))
             self.assertEqual((handed["count"], handed["has_mount_ns"], handed["socket"]), (4, 1, "broker.sock"))
@@ -263,7 +263,8 @@ class RunRequest(Case):
     def test_each_token_is_new(self):
         for _ in range(2):
             self.ctl("run", "--workspace", "--", "true")
-        self.assertNotEqual(self.daemon.handed_in[0]["token"], self.daemon.handed_in[1]["token"])
+        first, second = self.daemon.wait_handed_in(2)
+        self.assertNotEqual(first["token"], second["token"])
 
     def test_without_files_nothing_is_handed_in(self):
         self.ctl("run", "--", "true")
@@ -305,7 +306,7 @@ class RunRequest(Case):
         self.daemon.listen("admin.sock", socket.SOCK_STREAM, self.daemon.serve)
         self.daemon.listen("broker-admin.sock", socket.SOCK_SEQPACKET, self.daemon.take_descriptors)
         self.ctl("run", "--workspace", "--", "true")
-        self.assertEqual(self.daemon.handed_in[0]["socket"], "broker-admin.sock")
+        self.assertEqual(self.daemon.wait_handed_in(1)[0]["socket"], "broker-admin.sock")
 
     def test_explain_starts_nothing(self):
         self.daemon.answers["org.sandboxd.Jail.Explain"] = lambda call: call.reply({"plan": {"profile": "default"}})

@@ -74,6 +74,7 @@ class FakeDaemon:
         self.path = self.directory.name
         self.socket = os.path.join(self.path, "sandboxd.sock")
         self.calls, self.handed_in, self.kills = [], [], []
+        self.taken = threading.Condition()
         self.answers = {}  # method -> function(call); default: run()
         self.terminal, self.sizes, self.detached = None, [], threading.Event()
         self.exec_argv = lambda argv: argv
@@ -108,11 +109,20 @@ class FakeDaemon:
             self.child.kill()
         self.directory.cleanup()
 
+    def wait_handed_in(self, count):
+        """What has been handed in, once it is so many: it is taken beside the call that cites it."""
+        with self.taken:
+            self.taken.wait_for(lambda: len(self.handed_in) >= count, 60)
+            return list(self.handed_in)
+
     def take_descriptors(self, connection, name):
         data, fds, _, _ = socket.recv_fds(connection, 4096, 16)
         magic, version, token, count, has_mount_ns = BROKER.unpack(data)
-        self.handed_in.append({"socket": name, "magic": magic, "version": version, "token": token.hex(), "count": count,
-                               "has_mount_ns": has_mount_ns, "paths": [os.readlink(f"/proc/self/fd/{fd}") for fd in fds]})
+        taken = {"socket": name, "magic": magic, "version": version, "token": token.hex(), "count": count,
+                 "has_mount_ns": has_mount_ns, "paths": [os.readlink(f"/proc/self/fd/{fd}") for fd in fds]}
+        with self.taken:
+            self.handed_in.append(taken)
+            self.taken.notify_all()
         with connection:
             connection.recv(1)  # until the client closes
         for fd in fds:
