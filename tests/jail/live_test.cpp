@@ -139,6 +139,14 @@ class Live : public ::testing::Test {
   static std::vector<pid_t> jail_processes() {
     return processes_of_ids(stack().slice() + kIdsPerJail, kIdsPerSlice - kIdsPerJail);
   }
+  static std::string names_of(const std::vector<pid_t>& pids) {
+    std::string names;
+    for (const pid_t pid : pids) {
+      names += fmt::format("{} {} (of {}, {}) ", pid, command_name(pid), status_line(pid, "PPid"),
+                           status_line(pid, "State"));
+    }
+    return names;
+  }
   static pid_t jail_init() {
     for (const pid_t pid : jail_processes()) {
       if (command_name(pid) == "jail-init") return pid;
@@ -387,8 +395,10 @@ TEST_F(Live, AnHoursWorkLeavesNothing) {
   ExecSpec daemon = shell("(setsid sleep 1000 &); exit 0", Stdio::kNull);
   daemon.survivors = protocol::Survivors::kKeep;
   {
-    const auto job = exec(jail, daemon);
+    auto job = exec(jail, daemon);
     ASSERT_TRUE(job);
+    const AsUser alice;
+    ASSERT_TRUE(job->wait(seconds(30))) << "a job that is hung up on before it ends is killed, and keeps nothing";
   }
   ExecSpec terminal = shell("while read line; do echo got:$line; done");
   terminal.tty = protocol::WindowSize{};
@@ -425,7 +435,8 @@ TEST_F(Live, AnHoursWorkLeavesNothing) {
     const AsUser alice;
     ASSERT_TRUE(client().kill(jail, typed->number(), SIGKILL, std::chrono::milliseconds(0)));
   }
-  EXPECT_TRUE(eventually([] { return jail_processes().size() == 2; })) << "jail-init and what was to be kept";
+  EXPECT_TRUE(eventually([] { return jail_processes().size() == 2; }))
+      << "jail-init and what was to be kept, but there are: " << names_of(jail_processes());
   EXPECT_TRUE(eventually([&] { return open_descriptors(stack().program("sandboxd")) <= daemon_fds + 4; }));
   EXPECT_TRUE(eventually([&] { return open_descriptors(jail_init()) == init_fds; }));
 }

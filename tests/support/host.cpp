@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/text.h"
+#include "daemon/main/pool.h"
 #include "tests/support/command.h"
 
 namespace sandboxd::test {
@@ -80,6 +81,10 @@ std::string find_directory(const fs::path& below, const std::string& name) {
 
 }  // namespace
 
+// A daemon that outlived its test holds its share by a lock (daemon/main/pool.h) until it has cleaned up; a stack that has no
+// standalone daemon takes none, so it must look.
+bool held_by_a_daemon(std::uint32_t first) { return !main::lock_slice(first, kIdsPerSlice).ok(); }
+
 std::uint32_t test_slice() {
   constexpr std::uint32_t kFirst = 200, kCount = 800;
   static std::uint32_t calls = 0;
@@ -88,7 +93,7 @@ std::uint32_t test_slice() {
     const std::uint32_t at = kFirst + (static_cast<std::uint32_t>(::getpid()) * 13 + calls++) % kCount;
     const std::uint32_t first = kPoolFirst + at * kIdsPerSlice;
     UniqueFd lock = take_name(fmt::format("sandboxd-test-ids-{}", first));
-    if (!lock || !processes_of_ids(first, kIdsPerSlice).empty()) continue;
+    if (!lock || !processes_of_ids(first, kIdsPerSlice).empty() || held_by_a_daemon(first)) continue;
     held.push_back(std::move(lock));
     return first;
   }
