@@ -101,7 +101,7 @@ void Jail::on_start_answer(Result<wire::Message> answer) {
   }
   const auto started = wire::body_of<wire::Started>(*answer);
   if (answer->type != static_cast<std::uint16_t>(wire::LauncherMessage::kStarted) || !started.ok() ||
-      started->number != number() || answer->fds.size() != wire::kStartedFds) {
+      started->number != number() || !wire::place_descriptors(started->descriptors, answer->fds)) {
     return fail_start(Unavailable{"launcher", "an answer that is not one to a start"}, "unknown");
   }
   adopt(*started, std::move(answer->fds));

@@ -451,8 +451,9 @@ Status Launch::answer(int connection, std::uint64_t id) const {
   wire::Started body = started_;
   body.number = plan_.number;
   body.init_pid = init_pid_;
-  const std::array<int, wire::kStartedFds> fds = {pidfd_.get(), control_.get(), kill.get(),
-                                                  freeze.get(), events.get(),   cpu.get()};
+  body.descriptors = (1U << wire::kStartedFdsAlways) - 1;
+  const std::array<int, wire::kStartedFdsAlways> fds = {pidfd_.get(), control_.get(), kill.get(),
+                                                        freeze.get(), events.get(),   cpu.get()};
   return wire::send(connection, wire::LauncherMessage::kStarted, id, body, fds);
 }
 

@@ -37,7 +37,7 @@ Json names_of(std::uint32_t mask, std::initializer_list<const char*> names) {
   return list;
 }
 
-Json limits_json(const wire::Limits& limits) {
+Json limits_json(const Limits& limits) {
   return {{"wall_time", limits.wall_time}, {"nofile", limits.nofile},           {"file_size_max", limits.file_size_max},
           {"pids_max", limits.pids_max},   {"scratch_max", limits.scratch_max}, {"inodes_max", limits.inodes_max}};
 }

@@ -16,7 +16,7 @@ namespace sandboxd::plan {
 struct JobBase {
   std::vector<std::string> env{};  // NAME=value
   std::string workdir{};
-  wire::Limits limits{};
+  Limits limits{};
 };
 
 using ExecOutcome = std::variant<wire::ExecPlan, Denied, InvalidArgument>;

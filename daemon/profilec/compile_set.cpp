@@ -26,9 +26,15 @@ std::uint32_t bits_of(const std::vector<std::string>& words, std::span<const std
   return bits;
 }
 
-wire::Limits to_wire(const filters::ProfileLimits& limits) {
-  return {limits.wall_time, limits.nofile,      limits.file_size_max,
-          limits.pids_max,  limits.scratch_max, limits.inodes_max};
+Limits to_wire(const filters::ProfileLimits& from) {
+  Limits limits = no_limits();
+  limits.wall_time = from.wall_time;
+  limits.nofile = from.nofile;
+  limits.file_size_max = from.file_size_max;
+  limits.pids_max = from.pids_max;
+  limits.scratch_max = from.scratch_max;
+  limits.inodes_max = from.inodes_max;
+  return limits;
 }
 
 wire::Profile to_wire(const filters::Profile& from) {

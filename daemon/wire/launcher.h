@@ -4,6 +4,7 @@
 //   kStart    JailPlan       ->  kStarted Started + descriptors (StartedFd order)   | kFailed Failed
 //   kInspect  NumberRequest  ->  kInspected Readback                                | kFailed      (of a live jail)
 //   kList     NumberRequest  ->  kListed NumberList: the numbers whose cgroups exist (number is ignored)
+//   kUpdate   UpdateRequest  ->  kUpdated Readback: what the cgroup's files say now   | kFailed     (limits of a live jail)
 //   kKill     NumberRequest  ->  kDone Done: cgroup.kill was written                | kFailed
 //   kRemove   NumberRequest  ->  kDone: processes reaped, cgroup gone, number free  | kFailed EBUSY: something is still there
 //   kProfiles NumberRequest  ->  kProfileSet Done + one sealed memfd (wire/profile_set.h), also sent unasked (id 0) after SIGHUP
@@ -16,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "daemon/wire/plan.h"
 
 namespace sandboxd::wire {
@@ -27,12 +29,14 @@ enum class LauncherMessage : std::uint16_t {
   kKill = 4,
   kRemove = 5,
   kProfiles = 6,
+  kUpdate = 7,
   kStarted = 101,
   kInspected = 102,
   kListed = 103,
   kDone = 104,
   kFailed = 105,
   kProfileSet = 106,
+  kUpdated = 107,
 };
 
 struct NumberRequest {
@@ -81,6 +85,30 @@ struct Readback {
   bool operator==(const Readback&) const = default;
 };
 
+// The limits that a cgroup enforces (base/limits.h, rows with a controller) are set anew; the others stay as they were. They must
+// narrow the profile that the jail was started with, whose hash the cgroup carries (xattr trusted.sandboxd.profile).
+struct UpdateRequest {
+  std::uint32_t number = 0;
+  std::string request{};  // as JailPlan::request
+  Limits limits{};
+  template <class A> void fields(A& a) {
+    a(number);
+    a(request);
+    a(limits);
+  }
+};
+
+// Which mechanism holds a limit: "cgroup memory.max", "RLIMIT_NPROC", "tmpfs size".
+struct Enforced {
+  std::string limit{};
+  std::string by{};
+  template <class A> void fields(A& a) {
+    a(limit);
+    a(by);
+  }
+  bool operator==(const Enforced&) const = default;
+};
+
 struct Started {
   std::uint32_t number = 0;
   std::int32_t init_pid = 0;      // in the host's pid namespace; for showing only
@@ -88,6 +116,10 @@ struct Started {
   std::uint64_t audit_index = 0;  // of the launcher's jail.launch record
   Sha256Digest plan_hash{};
   Readback readback{};
+  std::vector<Enforced> enforced{};
+  std::vector<std::string>
+      unenforced{};               // asked for, not to be had here, and listed in the configuration's unenforced_limits
+  std::uint32_t descriptors = 0;  // bits of StartedFd: which descriptors come with it, in that order
   template <class A> void fields(A& a) {
     a(number);
     a(init_pid);
@@ -95,17 +127,35 @@ struct Started {
     a(audit_index);
     a(plan_hash);
     a(readback);
+    a(enforced);
+    a(unenforced);
+    a(descriptors);
   }
 };
-// Order of the descriptors that come with kStarted. kStat.. are read-only.
+// Descriptors that come with kStarted, in this order; those from kCgroupEvents on are read-only. The first kStartedFdsAlways are
+// always there, the others where the host has the controller (Started::descriptors says which).
 enum class StartedFd : std::uint8_t {
   kPidfd = 0,
-  kControl = 1,
-  kCgroupKill = 2,
-  kCgroupFreeze = 3,
-  kCgroupEvents = 4,
-  kCpuStat = 5
+  kControl,
+  kCgroupKill,
+  kCgroupFreeze,
+  kCgroupEvents,
+  kCpuStat,
+  kMemoryEvents,
+  kMemoryCurrent,
+  kMemoryPeak,
+  kMemoryPressure,
+  kCpuPressure,
+  kIoPressure,
+  kIoStat,
+  kPidsEvents,
+  kPidsCurrent,
+  kPidsPeak,
 };
-inline constexpr std::size_t kStartedFds = 6;
+inline constexpr std::size_t kStartedFdsAlways = 6;
+inline constexpr std::size_t kStartedFds = 16;
+
+// Makes `fds` kStartedFds long, each at its StartedFd's place, absent ones empty. False when they are not what the bits say.
+bool place_descriptors(std::uint32_t bits, std::vector<UniqueFd>& fds);
 
 }  // namespace sandboxd::wire

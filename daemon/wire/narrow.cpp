@@ -21,6 +21,7 @@ constexpr std::uint32_t kNoId = 4294967295;  // (uid_t)-1: "leave as it is" to s
 struct Found {
   std::string value{};
   std::string allowed{};
+  std::string rule{};  // when it is not the table's name
 };
 using Check = std::optional<Found> (*)(const JailPlan&, const Profile&);
 
@@ -335,20 +336,35 @@ std::optional<Found> check_scratch(const JailPlan& plan, const Profile&) {
 
 // ---- limits
 
-template <std::uint64_t Limits::*Member>
-std::optional<Found> check_limit(const JailPlan& plan, const Profile& profile) {
-  const std::uint64_t most = profile.limits.*Member;
-  const std::uint64_t asked = plan.limits.*Member;
-  if (most == 0 || (asked != 0 && asked <= most)) return {};
-  return Found{asked == 0 ? "none" : fmt::format("{}", asked), fmt::format("at most {}", most)};
+bool is_wider(const LimitRow& row, std::uint64_t asked, std::uint64_t most) {
+  if (!row.zero_is_none) return asked > most;
+  return most != 0 && (asked == 0 || asked > most);
+}
+
+std::string shown(std::uint64_t value, std::uint64_t none) { return value == none ? "none" : fmt::format("{}", value); }
+
+std::optional<Found> check_limit_rows(const Limits& asked, const Limits& most) {
+  for (const LimitRow& row : kLimitRows) {
+    if (!is_wider(row, asked.*row.member, most.*row.member)) continue;
+    return Found{shown(asked.*row.member, row.zero_is_none ? 0 : kNoLimit), fmt::format("at most {}", most.*row.member),
+                 fmt::format("limits.{}", row.name)};
+  }
+  return {};
+}
+
+std::optional<Found> check_limits(const JailPlan& plan, const Profile& profile) {
+  return check_limit_rows(plan.limits, profile.limits);
 }
 
 // Where 0 is no "none" but a jail that can't run, or one without a bound that every jail has.
-std::optional<Found> check_bounded(const JailPlan& plan, const Profile&) {
-  if (plan.limits.nofile == 0) return Found{"nofile 0", "at least 1"};
-  if (plan.limits.pids_max == 0) return Found{"pids_max 0", "at least 1"};
+std::optional<Found> check_bounds(const Limits& limits) {
+  if (limits.nofile == 0) return Found{"nofile 0", "at least 1"};
+  if (limits.pids_max == 0) return Found{"pids_max 0", "at least 1"};
+  if (limits.cpu_weight < 1 || limits.cpu_weight > 10'000)
+    return Found{fmt::format("cpu_weight {}", limits.cpu_weight), "1 to 10000"};
   return {};
 }
+std::optional<Found> check_bounded(const JailPlan& plan, const Profile&) { return check_bounds(plan.limits); }
 
 std::optional<Found> check_hostname(const JailPlan& plan, const Profile&) {
   if (is_hostname(plan.hostname)) return {};
@@ -435,12 +451,7 @@ constexpr std::array kRules = {
     Rule{"nesting", Kind::kMalformed, check_nesting},
     Rule{"dirs", Kind::kMalformed, check_dirs},
     Rule{"tmpfs", Kind::kWide, check_tmpfs},
-    Rule{"limits.wall_time", Kind::kWide, check_limit<&Limits::wall_time>},
-    Rule{"limits.nofile", Kind::kWide, check_limit<&Limits::nofile>},
-    Rule{"limits.file_size_max", Kind::kWide, check_limit<&Limits::file_size_max>},
-    Rule{"limits.pids_max", Kind::kWide, check_limit<&Limits::pids_max>},
-    Rule{"limits.scratch_max", Kind::kWide, check_limit<&Limits::scratch_max>},
-    Rule{"limits.inodes_max", Kind::kWide, check_limit<&Limits::inodes_max>},
+    Rule{"limits", Kind::kWide, check_limits},
     Rule{"limits", Kind::kMalformed, check_bounded},
     Rule{"scratch", Kind::kWide, check_scratch},
     Rule{"hostname", Kind::kMalformed, check_hostname},
@@ -476,11 +487,19 @@ bool is_user_name(std::string_view text) {
 std::optional<Breach> find_breach(const JailPlan& plan, const Profile& profile) {
   for (const Rule& rule : kRules) {
     if (auto found = rule.check(plan, profile)) {
-      return Breach{std::string(rule.name), std::move(found->value), std::move(found->allowed),
-                    rule.kind == Kind::kMalformed};
+      return Breach{found->rule.empty() ? std::string(rule.name) : std::move(found->rule), std::move(found->value),
+                    std::move(found->allowed), rule.kind == Kind::kMalformed};
     }
   }
   return {};
+}
+
+std::optional<Breach> find_limits_breach(const Limits& limits, const Profile& profile) {
+  const bool wide = check_limit_rows(limits, profile.limits).has_value();
+  auto found = wide ? check_limit_rows(limits, profile.limits) : check_bounds(limits);
+  if (!found) return {};
+  return Breach{found->rule.empty() ? "limits" : std::move(found->rule), std::move(found->value),
+                std::move(found->allowed), !wide};
 }
 
 std::optional<Breach> find_job_breach(const JobPlan& job) {

@@ -33,6 +33,8 @@ struct Breach {
 };
 
 [[nodiscard]] std::optional<Breach> find_breach(const JailPlan& plan, const Profile& profile);
+// The rules for limits alone, as an update of a live jail brings them.
+[[nodiscard]] std::optional<Breach> find_limits_breach(const Limits& limits, const Profile& profile);
 // The rules for a job alone, as an exec brings one: argv, env, workdir, stdio.
 [[nodiscard]] std::optional<Breach> find_job_breach(const JobPlan& job);
 // The same as the launcher's answer: step "narrow", denied.

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/sha256.h"
 
 namespace sandboxd::wire {
@@ -80,25 +81,6 @@ struct JobPlan {
     a(columns);
   }
   bool operator==(const JobPlan&) const = default;
-};
-
-struct Limits {
-  std::uint64_t wall_time = 0;      // microseconds; 0: none
-  std::uint64_t nofile = 4096;      // RLIMIT_NOFILE
-  std::uint64_t file_size_max = 0;  // RLIMIT_FSIZE; 0: none
-  std::uint64_t pids_max = 512;     // RLIMIT_NPROC on the jail's own id until cgroups are ruled by a limits table
-  std::uint64_t scratch_max = 0;    // sum of the tmpfs sizes
-  std::uint64_t inodes_max = 0;     // sum of the tmpfs inodes
-
-  template <class A> void fields(A& a) {
-    a(wall_time);
-    a(nofile);
-    a(file_size_max);
-    a(pids_max);
-    a(scratch_max);
-    a(inodes_max);
-  }
-  bool operator==(const Limits&) const = default;
 };
 
 struct JailPlan {

@@ -43,7 +43,7 @@ struct Profile {
   std::vector<Tmpfs> tmpfs{};      // always there; sizes are defaults and caps
   std::vector<std::string> etc{};  // names below the host's /etc that are shown (ld.so.cache ...)
   std::vector<ProfileEnv> env{};   // defaults
-  Limits limits{};                 // caps, and defaults where a request says nothing
+  Limits limits{};                 // caps on what preset and request say
 
   template <class A> void fields(A& a) {
     a(name);
@@ -66,6 +66,21 @@ struct Profile {
     a(limits);
   }
   bool operator==(const Profile&) const = default;
+};
+
+// cgroups/presets/NAME.json: what a request that names it gets where it says nothing itself. "default" is always there, and
+// gives what another preset doesn't name. Parts of the host ("half") are worked out by profilec.
+struct Preset {
+  std::string name{};
+  std::string description{};
+  Limits limits{};
+
+  template <class A> void fields(A& a) {
+    a(name);
+    a(description);
+    a(limits);
+  }
+  bool operator==(const Preset&) const = default;
 };
 
 // sandboxd.json
@@ -104,11 +119,13 @@ struct ProfileSet {
   Sha256Digest hash{};
   Config config{};
   std::vector<Profile> profiles{};
+  std::vector<Preset> presets{};
 
   template <class A> void fields(A& a) {
     a(hash);
     a(config);
     a(profiles);
+    a(presets);
   }
   bool operator==(const ProfileSet&) const = default;
 
