@@ -65,9 +65,11 @@ Status send_packet(int socket, std::span<const std::uint8_t> bytes, std::span<co
 }
 
 Result<Packet> receive_packet(int socket, std::size_t most, std::size_t max_fds, int flags) {
+  // One for all: most messages are a few hundred bytes, and room for the longest is not cleared for each look at a socket.
+  thread_local std::vector<std::uint8_t> buffer;
+  if (buffer.size() < most) buffer.resize(most);
   Packet packet;
-  packet.bytes.resize(most);
-  iovec part{packet.bytes.data(), most};
+  iovec part{buffer.data(), most};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFdsPerMessage)] = {};
   msghdr header{};
   header.msg_iov = &part;
@@ -87,7 +89,7 @@ Result<Packet> receive_packet(int socket, std::size_t most, std::size_t max_fds,
       packet.fds.size() > max_fds) {
     return sys_error_code(EMSGSIZE, "receive message (at most {} bytes and {} descriptors)", most, max_fds);
   }
-  packet.bytes.resize(static_cast<std::size_t>(got));
+  packet.bytes.assign(buffer.begin(), buffer.begin() + got);
   packet.end = got == 0;
   return packet;
 }

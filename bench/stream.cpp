@@ -1,17 +1,14 @@
 // How fast a job's standard output comes: 1 GiB of /dev/zero from head(1), read by us in pieces of 64 KiB: from a plain pipe, from
 // a job's own pipe (stdio pass), and relayed by the daemon, which keeps it in the job's log meanwhile. Interleaved; the best
-// and the middle of the rounds, as ratios to the pipe. Then what idle sessions cost: the memory that is gone with N of them.
+// and the middle of the rounds, as ratios to the pipe.
 //
-//   bench_stream --socket PATH [--rounds N] [--mebibytes N] [--sessions N]
+//   bench_stream --socket PATH [--rounds N] [--mebibytes N]
 //
 // As root it takes the uid 12345 first.
 #include <array>
 #include <cstdlib>
-#include <fstream>
-#include <functional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -37,7 +34,6 @@ struct Options {
   std::string socket{};
   int rounds = 5;
   std::uint64_t mebibytes = 1024;
-  int sessions = 0;
 };
 
 bool read_all(int fd, std::uint64_t expected) {
@@ -81,35 +77,6 @@ bool from_a_job(Live& live, std::uint64_t bytes, bool log) {
   return read_all(fds[1].get(), bytes) && live.receive().has_value();
 }
 
-std::uint64_t available_kib() {
-  std::ifstream file("/proc/meminfo");
-  std::string name, unit;
-  std::uint64_t value = 0;
-  while (file >> name >> value >> unit) {
-    if (name == "MemAvailable:") return value;
-  }
-  return 0;
-}
-
-bool idle_sessions(const Options& options) {
-  if (options.sessions == 0) return true;
-  std::vector<std::unique_ptr<Live>> live;
-  const std::uint64_t before = available_kib();
-  for (int i = 0; i < options.sessions; ++i) {
-    auto made = Live::open(options.socket);
-    if (!made.ok()) {
-      fmt::print(stderr, "stream: session {}: {}\n", i, made.error().message());
-      return false;
-    }
-    live.push_back(std::move(made).value());
-  }
-  std::this_thread::sleep_for(std::chrono::seconds(3));  // what the kernel frees later is freed
-  const std::uint64_t after = available_kib();
-  fmt::print("{} idle sessions: {} KiB each, all told\n", options.sessions,
-             (before - std::min(before, after)) / static_cast<std::uint64_t>(options.sessions));
-  return true;
-}
-
 int run(const Options& options) {
   auto live = Live::open(options.socket);
   if (!live.ok()) {
@@ -135,7 +102,7 @@ int run(const Options& options) {
     fmt::print("{:<28} {:>10.0f} {:>10.0f} {:>8.2f}\n", row.name, rate(row.at(.5)), rate(row.at(0)),
                rate(row.at(.5)) / rate(rows[0].at(.5)));
   }
-  return idle_sessions(options) ? 0 : 1;
+  return 0;
 }
 
 }  // namespace
@@ -149,10 +116,9 @@ int main(int argc, char** argv) {
     if (key == "--socket") options.socket = argv[i + 1];
     if (key == "--rounds") options.rounds = static_cast<int>(parse_uint(argv[i + 1], 1000).value_or(0));
     if (key == "--mebibytes") options.mebibytes = parse_uint(argv[i + 1], 1 << 20).value_or(1024);
-    if (key == "--sessions") options.sessions = static_cast<int>(parse_uint(argv[i + 1], 100'000).value_or(0));
   }
   if (options.socket.empty() || options.rounds <= 0) {
-    fmt::print(stderr, "usage: bench_stream --socket PATH [--rounds N] [--mebibytes N] [--sessions N]\n");
+    fmt::print(stderr, "usage: bench_stream --socket PATH [--rounds N] [--mebibytes N]\n");
     return 2;
   }
   if (::geteuid() == 0 && (::setgroups(0, nullptr) < 0 || ::setresgid(bench::kUser, bench::kUser, bench::kUser) < 0 ||
