@@ -66,7 +66,8 @@ struct Outcome {
 struct State {
   Plan plan{};
   bool landlock_probe = false;
-  bool released = false;  // kGo has come
+  bool released = false;    // kGo has come
+  bool exec_waits = false;  // a command, unread, for what a signal to all is not to hit
   int signal_fd = -1;
   std::uint64_t deadline_nsec = 0;  // the jail's; CLOCK_MONOTONIC; 0: none
 };

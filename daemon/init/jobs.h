@@ -123,6 +123,7 @@ Outcome check_keeping();  // that the kernel tells a process its children
 // signal_all.cpp
 void signal_all(State& state, int number);
 bool may_signal_all();                        // false: one waits already
+bool signaller_runs();                        // one is on its way: what starts now may be hit by it
 bool signaller_ended(State& state, int pid);  // true: it was that
 void check_signaller(State& state, std::uint64_t now);
 std::uint64_t next_signaller_time();

@@ -89,7 +89,17 @@ void obey_of_job(const wire::InitCommandRecord& command) {
   }
 }
 
+bool next_is_exec() {
+  wire::InitCommandRecord command{};
+  const long got =
+      sys::raw(SYS_recvfrom, wire::kInitControlFd, &command, sizeof command, MSG_PEEK | MSG_DONTWAIT, nullptr, nullptr);
+  return got == sizeof command && command.command == wire::InitCommand::kExec;
+}
+
 void read_control(State& state) {
+  // A job that was asked for after a signal to all is not one of those that it was meant for.
+  state.exec_waits = signaller_runs() && next_is_exec();
+  if (state.exec_waits) return;
   Received received{};
   if (!receive(received)) return;
   const wire::InitCommandRecord& command = received.command;
@@ -146,7 +156,8 @@ void turn(State& state) {
   constexpr std::size_t kMost = kFixed + kMaxPreparing + 1;
   std::array<pollfd, kMost> entries{};
   std::array<Job*, kMost> of{};
-  entries[0] = {may_signal_all() ? wire::kInitControlFd : -1, POLLIN, 0};
+  const bool hears = may_signal_all() && !(state.exec_waits && signaller_runs());
+  entries[0] = {hears ? wire::kInitControlFd : -1, POLLIN, 0};
   entries[1] = {state.signal_fd, POLLIN, 0};
   entries[2] = {state.released ? -1 : wire::kInitSyncFd, POLLIN, 0};
   std::size_t count = kFixed;

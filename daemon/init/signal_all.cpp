@@ -92,6 +92,8 @@ void signal_all(State& state, int number) {
 
 bool may_signal_all() { return g_signaller.waiting == 0; }
 
+bool signaller_runs() { return g_signaller.pid != 0; }
+
 bool signaller_ended(State& state, int pid) {
   Signaller& signaller = g_signaller;
   if (signaller.pid != pid) return false;

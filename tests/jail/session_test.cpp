@@ -78,6 +78,15 @@ TEST_F(SessionJail, RunsEveryProfilesExecs) {
   }
 }
 
+TEST_F(SessionJail, ASignalToAllDoesNotHitWhatIsStartedAfterIt) {
+  Session session(client(), next_number());
+  ASSERT_TRUE(session.started());
+  for (int i = 0; i < 100; ++i) {
+    session.send(InitCommand::kSignalAll, 0, SIGTERM);
+    ASSERT_EQ(session.sh("echo still").out, "still\n") << i;
+  }
+}
+
 TEST_F(SessionJail, KeepsTheOrderOfMergedStreams) {
   Session session(client(), next_number());
   ASSERT_TRUE(session.started());
