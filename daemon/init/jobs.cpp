@@ -54,8 +54,9 @@ Job* new_job() {
     // Field by field, since an atomic is not assigned to: what one job leaves must not be read as another's.
     job.shared.pid = 0;
     job.shared.execs = job.shared.unsafe = job.shared.exited = job.shared.overrun = false;
+    job.shared.told_start = job.shared.keeper_tells = false;
     job.shared.fault = 0;
-    job.shared.status = job.shared.survivors = 0;
+    job.shared.status = job.shared.survivors = job.shared.told_end = 0;
     job.probe = job.told_off = job.killed = job.failed = job.reported = false;
     job.keeper = 0;
     job.stack = job.sync = job.inner_sync = job.program = -1;

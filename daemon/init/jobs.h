@@ -35,12 +35,15 @@ struct Shared {
   std::atomic<int> pid{0};           // written by the job itself, first thing
   std::atomic<bool> execs{};         // nothing but execve(2) is left to do: end-of-file means now that it runs
   std::atomic<bool> unsafe{};        // the keeper is about to reap: the pid may be signalled no more
+  std::atomic<bool> told_start{};    // kJobStarted was sent
+  std::atomic<bool> keeper_tells{};  // before `exited`: the keeper itself says how it ended
   std::atomic<bool> exited{};        // status and usage are there
   std::atomic<bool> overrun{};       // what outlived it forks faster than the keeper kills
   std::atomic<int> fault{0};         // the keeper could not start it: -errno
   const char* fault_text = nullptr;  // before `fault`
   int status = 0;                    // before `exited`
   int survivors = 0;                 // before the keeper's end
+  int told_end = 0;                  // likewise: how many of kJobExited and kJobGone it has sent
   rusage usage{};
 };
 
@@ -90,6 +93,7 @@ void release_job(Job& job);
 void kill_job(Job& job);
 void signal_job(Job& job, int number);
 void job_ended(State& state, Job& job);  // `exited` or `fault` is there
+wire::InitEventRecord exit_record(const Job& job);
 bool child_ended(State& state, int pid, int status,
                  const rusage& usage);  // of jail-init itself; true: a job's or a keeper's
 void check_job_times(State& state, std::uint64_t now);

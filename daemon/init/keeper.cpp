@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -59,8 +60,19 @@ long for_each_child(void (*each)(int pid)) {
   return children;
 }
 
-// Waits for the job; what is reparented meanwhile and ends is reaped.
-void await_job(Job& job) {
+// How many ended and were reaped; `none_left` when there is no child any more.
+int reap_ended(bool& none_left) {
+  int reaped = 0;
+  for (;;) {
+    const long r = sys::raw(SYS_wait4, -1, nullptr, WNOHANG | __WALL, nullptr);
+    none_left = r == -ECHILD;
+    if (r <= 0) return reaped;
+    ++reaped;
+  }
+}
+
+// Waits for the job; what is reparented meanwhile and ends is reaped. True when nothing outlived it.
+bool await_job(Job& job) {
   Shared& shared = job.shared;
   const int pid = shared.pid.load(std::memory_order_acquire);
   for (;;) {
@@ -76,19 +88,27 @@ void await_job(Job& job) {
     if (info.si_pid != pid) continue;
     shared.status = status;
     shared.usage = usage;
+    bool none_left = false;
+    reap_ended(none_left);  // ended before the job did
+    const bool plain = none_left && WIFEXITED(status) && shared.told_start.load(std::memory_order_acquire);
+    shared.keeper_tells.store(plain, std::memory_order_relaxed);
     shared.exited.store(true, std::memory_order_release);
-    return;
+    return none_left;
   }
 }
 
-// How many ended and were reaped; `none_left` when there is no child any more.
-int reap_ended(bool& none_left) {
-  int reaped = 0;
-  for (;;) {
-    const long r = sys::raw(SYS_wait4, -1, nullptr, WNOHANG | __WALL, nullptr);
-    none_left = r == -ECHILD;
-    if (r <= 0) return reaped;
-    ++reaped;
+// Most jobs end by themselves and leave nothing: then sandboxd hears of it from here, one process's end and one waking sooner
+// than by way of jail-init. Only where that has said before that the job runs, so that the order of events stays as it was.
+// What can't be sent at once is left to jail-init, which waits for its reader.
+void tell_end(Job& job) {
+  wire::InitEventRecord record = exit_record(job);
+  for (int i = 0; i < 2; ++i) {
+    const long sent =
+        sys::raw(SYS_sendto, wire::kInitControlFd, &record, sizeof record, MSG_NOSIGNAL | MSG_DONTWAIT, nullptr, 0);
+    if (sent != sizeof record) return;
+    job.shared.told_end = i + 1;
+    record.event = wire::InitEvent::kJobGone;
+    record.value = 0;
   }
 }
 
@@ -132,9 +152,8 @@ void keeper_main(void* argument) {
   const long pid = sys::clone_on_stack(CLONE_VM | SIGCHLD, stack_top(job), nullptr, job_main, &job);
   if (pid < 0) keeper_fails(job, pid, "clone");
   job.shared.pid.store(static_cast<int>(pid), std::memory_order_release);
-  await_job(job);
-  bool none_left = false;
-  reap_ended(none_left);  // ended before the job did
+  const bool none_left = await_job(job);
+  if (job.shared.keeper_tells.load(std::memory_order_relaxed)) tell_end(job);
   if (none_left) end_keeper();
   // PID 1 hears of our own end; here it is told of the job's, ahead of it.
   sys::raw(SYS_kill, 1, SIGCHLD);

@@ -33,15 +33,7 @@ std::uint64_t usec_of(const timeval& time) {
 }
 
 void report_exit(const State& state, Job& job) {
-  const rusage& usage = job.shared.usage;
-  wire::InitEventRecord record{};
-  record.event = wire::InitEvent::kJobExited;
-  record.job = job.number;
-  record.value = job.shared.status;
-  record.user_usec = usec_of(usage.ru_utime);
-  record.system_usec = usec_of(usage.ru_stime);
-  record.max_rss_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
-  send_event(state, record);
+  send_event(state, exit_record(job));
   job.reported = true;
   if (job.number == wire::kFirstJob) end_jail();  // the kernel kills the rest
 }
@@ -77,10 +69,24 @@ void job_left(State& state, Job& job) {
   sys::raw(SYS_close, job.sync);
   job.sync = -1;
   job.stage = runs ? Stage::kRunning : Stage::kEnding;
-  if (runs) send_plain(state, job, wire::InitEvent::kJobStarted, job.shared.pid.load(std::memory_order_acquire));
+  if (!runs) return;
+  send_plain(state, job, wire::InitEvent::kJobStarted, job.shared.pid.load(std::memory_order_acquire));
+  job.shared.told_start.store(true, std::memory_order_release);
 }
 
 }  // namespace
+
+wire::InitEventRecord exit_record(const Job& job) {
+  const rusage& usage = job.shared.usage;
+  wire::InitEventRecord record{};
+  record.event = wire::InitEvent::kJobExited;
+  record.job = job.number;
+  record.value = job.shared.status;
+  record.user_usec = usec_of(usage.ru_utime);
+  record.system_usec = usec_of(usage.ru_stime);
+  record.max_rss_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+  return record;
+}
 
 void read_job_sync(State& state, Job& job) {
   wire::SetupFailure failure{};
@@ -126,6 +132,7 @@ void job_ended(State& state, Job& job) {
   if (const int fault = job.shared.fault.load(std::memory_order_acquire); fault < 0 && !job.failed)
     return fail_job(state, job, "keeper", {fault, job.shared.fault_text});
   if (!job.shared.exited.load(std::memory_order_acquire)) return;
+  if (job.shared.keeper_tells.load(std::memory_order_relaxed)) return;  // it is about to; its own end comes next
   // What it said before its end comes first. Nobody else has its end of the socket once the others' are past their exec, so
   // no word is as good as the end.
   drop_inner(job);
@@ -157,10 +164,13 @@ bool child_ended(State& state, int pid, int status, const rusage& usage) {
       return true;
     }
     if (job.keeper != pid) continue;
+    job.reported = job.reported || job.shared.told_end > 0;
+    job.shared.keeper_tells.store(false, std::memory_order_relaxed);
     job_ended(state, job);
     // A keeper ends by itself, with its job reaped; anything else and nobody knows what is still running.
     if (status != 0 || (!job.reported && !job.failed)) end_jail();
-    if (job.reported) send_plain(state, job, wire::InitEvent::kJobGone, job.shared.survivors);
+    if (job.reported && job.shared.told_end < 2)
+      send_plain(state, job, wire::InitEvent::kJobGone, job.shared.survivors);
     free_job(job);
     return true;
   }
@@ -170,7 +180,8 @@ bool child_ended(State& state, int pid, int status, const rusage& usage) {
 void check_job_times(State& state, std::uint64_t now) {
   for (Job& job : jobs()) {
     if (job.stage == Stage::kFree) continue;
-    if (job.deadline_nsec != 0 && now >= job.deadline_nsec && !job.reported && !job.failed) {
+    if (job.deadline_nsec != 0 && now >= job.deadline_nsec && !job.reported && !job.failed &&
+        !job.shared.exited.load(std::memory_order_acquire)) {
       job.deadline_nsec = 0;
       send_plain(state, job, wire::InitEvent::kWallTime);
       kill_job(job);
