@@ -8,8 +8,7 @@
 #include <functional>
 #include <string>
 
-#include "base/unique_fd.h"
-#include "daemon/jails/watch.h"
+#include "daemon/jails/link.h"
 #include "daemon/wire/audit.h"
 #include "daemon/wire/message.h"
 
@@ -22,12 +21,9 @@ class AuditClient {
   static constexpr std::size_t kMostPending = 20000;
 
   AuditClient(sd_event* loop, std::string path, std::function<void()> connected);
-  ~AuditClient();
-  AuditClient(const AuditClient&) = delete;
-  AuditClient& operator=(const AuditClient&) = delete;
 
-  void start();
-  [[nodiscard]] bool connected() const { return socket_.valid(); }
+  void start() { link_.connect(); }
+  [[nodiscard]] bool connected() const { return link_.connected(); }
   [[nodiscard]] bool accepting() const { return connected() && pending_.size() < kMostPending / 2; }
 
   // `done` is called later, never from within. An intent is never sent twice.
@@ -42,23 +38,17 @@ class AuditClient {
     std::uint64_t id = 0;
   };
 
-  void connect();
-  void reconnect_later();
-  void disconnect(const Error& why);
-  void on_io(std::uint32_t events);
+  void on_connected();
+  void on_lost(const Error& why);
   void keep(wire::AuditRecord record, Done done);
   void flush();
   void take(const wire::Message& message);
 
   sd_event* loop_;
-  std::string path_;
   std::function<void()> on_connected_;
-  UniqueFd socket_;
-  IoWatch watch_;
-  Timer retry_;
+  Link link_;
   Timer wake_;
   Timer soon_;
-  std::uint64_t retry_usec_;
   std::uint64_t next_id_ = 1;
   std::deque<Pending> pending_;  // the first `sent_` of them were sent
   std::size_t sent_ = 0;

@@ -10,31 +10,15 @@
 #include "daemon/wire/run_profilec.h"
 
 namespace sandboxd::jails {
-namespace {
-
-constexpr std::uint64_t kFirstRetry = 20'000;
-constexpr std::uint64_t kLastRetry = 1'000'000;
-
-}  // namespace
 
 LauncherClient::LauncherClient(sd_event* loop, std::string path, Callbacks callbacks)
-    : loop_(loop), path_(std::move(path)), callbacks_(std::move(callbacks)), retry_usec_(kFirstRetry) {}
+    : loop_(loop),
+      callbacks_(std::move(callbacks)),
+      link_(loop, "launcher", std::move(path), wire::kStartedFds,
+            {[this] { on_connected(); }, [this](wire::Message message) { take(std::move(message)); },
+             [this] { flush(); }, [this](const Error& why) { on_lost(why); }}) {}
 
-LauncherClient::~LauncherClient() { watch_.stop(); }
-
-void LauncherClient::start() { connect(); }
-
-void LauncherClient::connect() {
-  auto socket = connect_unix(path_, SOCK_SEQPACKET | SOCK_NONBLOCK);
-  if (!socket.ok()) {
-    spdlog::debug("launcher: {}", socket.error().message());
-    reconnect_later();
-    return;
-  }
-  socket_ = std::move(socket).value();
-  const Status watched = watch_.start(loop_, socket_.get(), EPOLLIN, [this](std::uint32_t events) { on_io(events); });
-  if (!watched.ok()) return disconnect(watched.error());
-  retry_usec_ = kFirstRetry;
+void LauncherClient::on_connected() {
   request(wire::LauncherMessage::kProfiles, wire::NumberRequest{}, [this](Result<wire::Message> answer) {
     if (!answer.ok()) return;
     if (answer->type == static_cast<std::uint16_t>(wire::LauncherMessage::kProfileSet)) take_profiles(*answer);
@@ -42,23 +26,13 @@ void LauncherClient::connect() {
   callbacks_.connected();
 }
 
-void LauncherClient::reconnect_later() {
-  const Status armed = retry_.arm(loop_, retry_usec_, [this] { connect(); });
-  if (!armed.ok()) spdlog::error("launcher: {}", armed.error().message());
-  retry_usec_ = std::min(retry_usec_ * 2, kLastRetry);
-}
-
-void LauncherClient::disconnect(const Error& why) {
-  watch_.stop();
-  socket_.reset();
+void LauncherClient::on_lost(const Error& why) {
   outgoing_.clear();
-  spdlog::warn("launcher: connection lost: {}", why.message());
   auto pending = std::exchange(pending_, {});
   for (auto& [id, entry] : pending) {
     if (entry.done) entry.done(why);
   }
   callbacks_.disconnected();
-  reconnect_later();
 }
 
 void LauncherClient::send(wire::LauncherMessage type, std::vector<std::uint8_t> body, Done done,
@@ -88,27 +62,12 @@ void LauncherClient::flush() {
   while (!outgoing_.empty()) {
     const Outgoing& next = outgoing_.front();
     const Status sent =
-        wire::send_message(socket_.get(), static_cast<std::uint16_t>(next.type), next.id, next.body, {}, MSG_DONTWAIT);
+        wire::send_message(link_.fd(), static_cast<std::uint16_t>(next.type), next.id, next.body, {}, MSG_DONTWAIT);
     // A failure other than "full" shows as a hang-up in the loop, which tells everyone.
     if (!sent.ok()) break;
     outgoing_.pop_front();
   }
-  const Status set = watch_.set_events(outgoing_.empty() ? std::uint32_t{EPOLLIN} : std::uint32_t{EPOLLIN | EPOLLOUT});
-  if (!set.ok()) spdlog::error("launcher: {}", set.error().message());
-}
-
-void LauncherClient::on_io(std::uint32_t events) {
-  if ((events & EPOLLOUT) != 0) flush();
-  // Several at once, but not for ever: the loop has other work.
-  for (int i = 0; i < 16 && connected(); ++i) {
-    auto message = wire::receive_message(socket_.get(), wire::kStartedFds, MSG_DONTWAIT);
-    if (!message.ok()) {
-      if (message.error().code == EAGAIN) return;
-      return disconnect(message.error());
-    }
-    if (message->end) return disconnect(sys_error_code(EPIPE, "the launcher has closed it"));
-    take(std::move(message).value());
-  }
+  link_.set_full(!outgoing_.empty());
 }
 
 void LauncherClient::take(wire::Message message) {

@@ -11,8 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "base/unique_fd.h"
-#include "daemon/jails/watch.h"
+#include "daemon/jails/link.h"
 #include "daemon/wire/launcher.h"
 #include "daemon/wire/message.h"
 #include "daemon/wire/profile_set.h"
@@ -30,12 +29,9 @@ class LauncherClient {
   };
 
   LauncherClient(sd_event* loop, std::string path, Callbacks callbacks);
-  ~LauncherClient();
-  LauncherClient(const LauncherClient&) = delete;
-  LauncherClient& operator=(const LauncherClient&) = delete;
 
-  void start();  // connects, or tries again until it can
-  [[nodiscard]] bool connected() const { return socket_.valid(); }
+  void start() { link_.connect(); }
+  [[nodiscard]] bool connected() const { return link_.connected(); }
 
   // `done` is called later, never from within. `deadline_usec` from now.
   template <class T>
@@ -58,10 +54,8 @@ class LauncherClient {
   };
 
   void send(wire::LauncherMessage type, std::vector<std::uint8_t> body, Done done, std::uint64_t deadline_usec);
-  void connect();
-  void reconnect_later();
-  void disconnect(const Error& why);
-  void on_io(std::uint32_t events);
+  void on_connected();
+  void on_lost(const Error& why);
   void flush();
   void take(wire::Message message);
   void take_profiles(const wire::Message& message);
@@ -69,13 +63,9 @@ class LauncherClient {
   void end_unwanted(const wire::Message& message);
 
   sd_event* loop_;
-  std::string path_;
   Callbacks callbacks_;
-  UniqueFd socket_;
-  IoWatch watch_;
-  Timer retry_;
+  Link link_;
   Timer wake_;
-  std::uint64_t retry_usec_;
   std::uint64_t next_id_ = 1;
   std::map<std::uint64_t, Pending> pending_;
   std::deque<Outgoing> outgoing_;
