@@ -6,15 +6,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/path.h"
 #include "base/text.h"
 
 namespace sandboxd::cgroups {
@@ -24,32 +21,10 @@ struct CloseDir {
   void operator()(DIR* stream) const noexcept { ::closedir(stream); }
 };
 
-Status check_cgroup2(int fd, const std::string& path) {
-  struct statfs info {};
-  if (::fstatfs(fd, &info) < 0) return sys_error("statfs {}", quoted(path));
-  if (info.f_type != CGROUP2_SUPER_MAGIC)
-    return sys_error_code(EINVAL, "{} is not on a cgroup2 file system", quoted(path));
-  return {};
-}
-
 Result<UniqueFd> open_directory(int parent, const char* name) {
   UniqueFd fd(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd) return sys_error("open cgroup {}", quoted(name));
   return fd;
-}
-
-Result<UniqueFd> ensure_directory(int parent, const std::string& name) {
-  if (::mkdirat(parent, name.c_str(), 0755) < 0 && errno != EEXIST) return sys_error("mkdir cgroup {}", quoted(name));
-  return open_directory(parent, name.c_str());
-}
-
-Result<std::string> root_path(const std::string& configured) {
-  if (configured.empty()) {
-    TRY_ASSIGN(const std::string mount, find_mount());
-    return mount + "/sandboxd";
-  }
-  if (is_canonical_path(configured)) return configured;
-  return sys_error_code(EINVAL, "cgroup_root {} (expected an absolute canonical path)", quoted(configured));
 }
 
 }  // namespace
@@ -86,32 +61,6 @@ Result<std::uint64_t> Cgroup::inode() const {
 }
 
 Status Cgroup::kill() const { return write_file_at(directory_.get(), "cgroup.kill", "1"); }
-
-Result<std::string> find_mount() {
-  for (const char* path : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
-    struct statfs info {};
-    if (::statfs(path, &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC) return std::string(path);
-  }
-  return sys_error_code(
-      ENOENT, "find a cgroup2 mount at /sys/fs/cgroup or /sys/fs/cgroup/unified (mount one, or set 'cgroup_root')");
-}
-
-Result<Cgroup> open_root(const std::string& configured, const std::string& name) {
-  TRY_ASSIGN(const std::string path, root_path(configured));
-  if (::mkdir(path.c_str(), 0755) < 0 && errno != EEXIST) return sys_error("mkdir cgroup {}", quoted(path));
-  TRY_ASSIGN(const UniqueFd top, open_directory(AT_FDCWD, path.c_str()));
-  TRY(check_cgroup2(top.get(), path));
-  TRY(check_root_owned(top.get(), path));
-  TRY_ASSIGN(UniqueFd root, ensure_directory(top.get(), name));
-  return Cgroup(std::move(root));
-}
-
-Status remove_root(const std::string& configured, const std::string& name) {
-  TRY_ASSIGN(const std::string path, root_path(configured));
-  if (::rmdir((path + "/" + name).c_str()) < 0 && errno != ENOENT)
-    return sys_error("rmdir cgroup {}", quoted(path + "/" + name));
-  return {};
-}
 
 Result<Cgroup> create_exclusive(const Cgroup& parent, const std::string& name) {
   if (::mkdirat(parent.fd(), name.c_str(), 0755) < 0) return sys_error("mkdir cgroup {}", quoted(name));

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -28,13 +29,6 @@ class Cgroup {
   UniqueFd directory_;
 };
 
-// The directory that holds all jails of one daemon, made if it is not there. `configured` is an absolute path of a cgroup2
-// directory (a subtree that systemd has delegated, say), or empty: then "sandboxd" below the cgroup2 mount. `name` is the daemon's own part ("slice-1879048192").
-Result<Cgroup> open_root(const std::string& configured, const std::string& name);
-
-// The daemon's own part, at its end; EBUSY while a jail is in it. The directory above it stays (others may share it).
-Status remove_root(const std::string& configured, const std::string& name);
-
 // EEXIST when the number is in use.
 Result<Cgroup> create_exclusive(const Cgroup& parent, const std::string& name);
 Result<Cgroup> open_child(const Cgroup& parent, const std::string& name);
@@ -42,7 +36,5 @@ Result<Cgroup> open_child(const Cgroup& parent, const std::string& name);
 Status remove_child(const Cgroup& parent, const std::string& name, std::uint64_t patience_usec);
 // The names of the child cgroups.
 Result<std::vector<std::string>> children(const Cgroup& parent);
-// The first cgroup2 mount of this mount namespace ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"); ENOENT without one.
-Result<std::string> find_mount();
 
 }  // namespace sandboxd::cgroups

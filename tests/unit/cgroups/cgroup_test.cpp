@@ -1,6 +1,8 @@
 // The cgroup library on a real cgroup2 mount: a directory of the test's own, removed at its end. Needs root.
 #include "cgroups/cgroup.h"
 
+#include "cgroups/root.h"
+
 #include <cerrno>
 #include <csignal>
 
@@ -22,7 +24,7 @@ class CgroupTest : public testing::Test {
     top_ = *mount + "/sandboxd-unit-" + std::to_string(::getpid());
     auto root = open_root(top_, "slice");
     ASSERT_TRUE(root.ok()) << root.error().message();
-    root_ = std::move(root).value();
+    root_ = std::move(root->cgroup);
   }
   void TearDown() override {
     for (const char* name : {"/slice/a", "/slice/b", "/slice", ""}) ::rmdir((top_ + name).c_str());
