@@ -57,7 +57,8 @@ int landlock_abi() {
   return abi < 0 ? 0 : static_cast<int>(abi);
 }
 
-wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& profile, int abi) {
+wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& profile,
+                              const InitPlanOptions& options) {
   wire::InitPlan init;
   init.job_uid = plan.inside_uid;
   init.job_gid = plan.inside_gid;
@@ -68,10 +69,11 @@ wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& p
   init.columns = plan.job.columns;
   add_limit(init, RLIMIT_NOFILE, plan.limits.nofile);
   add_limit(init, RLIMIT_FSIZE, plan.limits.file_size_max);
-  add_limit(init, RLIMIT_NPROC, plan.limits.pids_max);
-  const std::uint64_t known = known_to(abi);
+  // Beside the cgroup's it would refuse first, and the cgroup would not count what was refused.
+  if (options.count_by_id) add_limit(init, RLIMIT_NPROC, plan.limits.pids_max);
+  const std::uint64_t known = known_to(options.landlock_abi);
   init.landlock_fs = (kRead | kChange | kDevices | kIoctlDev) & known;
-  init.landlock_scoped = abi >= 6 ? kScopeAbstractUnix | kScopeSignal : 0;
+  init.landlock_scoped = options.landlock_abi >= 6 ? kScopeAbstractUnix | kScopeSignal : 0;
   add_rules(init, plan, known);
   init.filter = profile.filter;
   init.workdir = plan.job.workdir;

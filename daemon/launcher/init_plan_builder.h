@@ -10,6 +10,10 @@ namespace sandboxd::launcher {
 // The kernel's Landlock ABI (landlock(7)); 0 when there is none, and then nothing is launched.
 int landlock_abi();
 
-wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& profile, int abi);
+struct InitPlanOptions {
+  int landlock_abi = 0;
+  bool count_by_id = true;  // pids_max is RLIMIT_NPROC's; else the cgroup counts
+};
+wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& profile, const InitPlanOptions& options);
 
 }  // namespace sandboxd::launcher

@@ -27,6 +27,7 @@
 namespace sandboxd::launcher {
 namespace {
 
+constexpr const char* kMaxTerminals = "256";
 constexpr std::uint64_t kReadOnly = kProtected | MOUNT_ATTR_RDONLY;
 
 // The state of the steps: the jail's root, attached in the template's /mnt.
@@ -80,8 +81,11 @@ Status make_dev(Work& work) {
   TRY_ASSIGN(const UniqueFd dev, clone_tree(AT_FDCWD, "/dev", false));
   TRY(ensure_directory(work.root.get(), "/dev"));
   TRY(attach(dev.get(), work.root.get(), "/dev"));
-  TRY_ASSIGN(const UniqueFd pts, new_filesystem("devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "620"}},
-                                                MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
+  // All instances together have kernel.pty.max terminals (4096): without a share one jail would take everybody's.
+  TRY_ASSIGN(
+      const UniqueFd pts,
+      new_filesystem("devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "620"}, {"max", kMaxTerminals}},
+                     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
   return attach(pts.get(), work.root.get(), "/dev/pts");
 }
 

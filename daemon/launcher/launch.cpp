@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <tuple>
 
@@ -21,11 +22,13 @@
 #include "base/ids.h"
 #include "base/socket.h"
 #include "base/text.h"
+#include "daemon/launcher/audit_record.h"
 #include "daemon/launcher/claim.h"
 #include "daemon/launcher/fault.h"
 #include "daemon/launcher/foreign_mounts.h"
 #include "daemon/launcher/init_plan_builder.h"
 #include "daemon/launcher/jail_setup.h"
+#include "daemon/launcher/limits.h"
 #include "daemon/launcher/mounts.h"
 #include "daemon/launcher/namespaces.h"
 #include "daemon/launcher/read_back.h"
@@ -40,6 +43,8 @@ namespace sandboxd::launcher {
 namespace {
 
 constexpr std::uint64_t kStepTimeUsec = 10'000'000;
+
+constexpr std::uint32_t bit_of(wire::StartedFd what) { return 1U << static_cast<unsigned>(what); }
 
 // A step that failed, named; `denied` when a rule refused it.
 struct StepError {
@@ -71,6 +76,8 @@ class Launch {
   Step claim();
   Step send_record();
   Step make_cgroup();
+  Step limit_disk();
+  Step open_statistics();
   Step make_network();
   Step collect_mounts();
   Step collect_root();
@@ -93,7 +100,10 @@ class Launch {
   Client client_{};
   UniqueFd broker_{}, audit_{};
   std::optional<cgroups::Cgroup> cgroup_{};
-  UniqueFd file_owner_{};  // the helper user namespace
+  Holding holding_{};
+  std::vector<wire::Fact> limit_facts_{};
+  std::vector<UniqueFd> cgroup_fds_{};  // of kStarted, what begins with kCgroupKill
+  UniqueFd file_owner_{};               // the helper user namespace
   std::vector<UniqueFd> binds_{};
   UniqueFd file_owner_only_{};  // the same without a group
   std::vector<bool> bind_is_directory_{};
@@ -157,38 +167,44 @@ Step Launch::send_record() {
   record.detail =
       fmt::format(R"({{"argv_sha256":"{}","number":{},"plan_sha256":"{}","profile":"{}","profile_sha256":"{}"}})",
                   hex(sha256(argv.take())), plan_.number, hex(started_.plan_hash), profile_.name, hex(profile_.hash));
-  auto connected = connect_unix(host_.runtime_dir + "/audit-launcher.sock", SOCK_SEQPACKET);
-  if (!connected.ok()) return StepError{"audit", std::move(connected).error(), false};
-  audit_ = std::move(connected).value();
-  STEP("audit", wire::send(audit_.get(), wire::AuditMessage::kAppend, 1, record));
+  auto sent = send_audit(host_.runtime_dir, record);
+  if (!sent.ok()) return StepError{"audit", std::move(sent).error(), false};
+  audit_ = std::move(sent).value();
   return {};
 }
 
 Step Launch::await_ack() {
-  auto ready = wait_readable(audit_.get(), monotonic_usec() + kStepTimeUsec);
-  STEP("audit", ready);
-  if (!*ready) return StepError{"audit", sys_error_code(ETIMEDOUT, "no ack of the launch record"), false};
-  auto answer = wire::receive_message(audit_.get(), 0);
-  STEP("audit", answer);
-  if (answer->type == static_cast<std::uint16_t>(wire::AuditMessage::kAck)) {
-    const auto ack = wire::body_of<wire::Ack>(*answer);
-    STEP("audit", ack);
-    started_.audit_index = ack->index;
-    return {};
-  }
-  const auto refused = wire::body_of<wire::Refused>(*answer);
-  STEP("audit", refused);
-  return StepError{"audit", Error{refused->code, fmt::format("the launch record was refused: {}", refused->detail)},
-                   false};
+  const auto index = await_audit(audit_.get(), kStepTimeUsec);
+  STEP("audit", index);
+  started_.audit_index = *index;
+  return {};
 }
 
 Step Launch::make_cgroup() {
-  auto made = cgroups::create_exclusive(host_.jails, cgroup_name(plan_.number));
+  auto made = cgroups::create_exclusive(host_.jails.cgroup, cgroup_name(plan_.number));
   if (!made.ok()) return StepError{"cgroup", std::move(made).error(), false};
   cgroup_ = std::move(made).value();
   const auto populated = cgroup_->populated();
   STEP("cgroup", populated);
   if (*populated) return StepError{"cgroup", sys_error_code(EBUSY, "a new cgroup is not empty"), false};
+  STEP("cgroup", note_profile(*cgroup_, profile_.hash));
+  auto holding = hold_limits(plan_.limits, host_.jails, host_.profiles.config, host_.proc_dir);
+  if (!holding.ok()) return StepError{"limits", std::move(holding).error(), false};
+  holding_ = std::move(holding).value();
+  STEP("limits", write_limits(*cgroup_, holding_, plan_.limits, limit_facts_));
+  return {};
+}
+
+// The client's descriptors say which disk; the host's /sys is still in sight.
+Step Launch::limit_disk() {
+  if (!holding_.needs_disk) return {};
+  const auto workspace = std::ranges::find(plan_.binds, true, &wire::Bind::workspace);
+  if (workspace == plan_.binds.end() || workspace->fd >= client_.fds.size())
+    return StepError{"limits", sys_error_code(ENOTBLK, "hold 'io_max': the jail has no workspace, so no disk is known"),
+                     false};
+  auto disk = cgroups::disk_under(client_.fds[workspace->fd].get()).context("hold 'io_max'");
+  STEP("limits", disk);
+  STEP("limits", write_disk_limits(*cgroup_, plan_.limits, *disk, limit_facts_));
   return {};
 }
 
@@ -312,7 +328,8 @@ Step Launch::prepare_clone() {
   STEP("clone", control);
   std::tie(sync_, init_sync_) = std::move(sync).value();
   std::tie(control_, init_control_) = std::move(control).value();
-  auto plan = sealed_memfd("init-plan", wire::encode_init_plan(make_init_plan(plan_, profile_, host_.landlock_abi)));
+  const InitPlanOptions options{host_.landlock_abi, counts_by_id(host_.jails)};
+  auto plan = sealed_memfd("init-plan", wire::encode_init_plan(make_init_plan(plan_, profile_, options)));
   STEP("clone", plan);
   init_plan_ = std::move(plan).value();
   // From here on this process sees the template instead of the host.
@@ -402,6 +419,7 @@ Step Launch::await_ready_and_read_back() {
   auto facts = read_back_launch(host_.proc_dir, *cgroup_, expected);
   STEP("read-back", facts);
   started_.readback = std::move(facts).value();
+  std::ranges::move(limit_facts_, std::back_inserter(started_.readback.facts));
   return {};
 }
 
@@ -417,9 +435,10 @@ Step Launch::run() {
   static constexpr std::array kOrder = {
       Row{"launch:begin", &Launch::begin},           Row{"launch:cgroup", &Launch::make_cgroup},
       Row{"launch:network", &Launch::make_network},  Row{"launch:claim", &Launch::claim},
-      Row{"launch:record", &Launch::send_record},    Row{"launch:mounts", &Launch::collect_mounts},
-      Row{"launch:prepare", &Launch::prepare_clone}, Row{"launch:clone", &Launch::clone},
-      Row{"launch:maps", &Launch::pin_and_map},      Row{"launch:ack", &Launch::await_ack}};
+      Row{"launch:disk", &Launch::limit_disk},       Row{"launch:record", &Launch::send_record},
+      Row{"launch:mounts", &Launch::collect_mounts}, Row{"launch:prepare", &Launch::prepare_clone},
+      Row{"launch:clone", &Launch::clone},           Row{"launch:maps", &Launch::pin_and_map},
+      Row{"launch:files", &Launch::open_statistics}, Row{"launch:ack", &Launch::await_ack}};
   for (const Row& row : kOrder) {
     fault_point(row.name);
     if (Step failed = (this->*row.run)()) return failed;
@@ -443,17 +462,48 @@ void Launch::clean_up() {
   control_.reset();
 }
 
+// While the jail puts its root together. What a host without the controller lacks is left out, and its bit with it.
+Step Launch::open_statistics() {
+  struct Row {
+    wire::StartedFd what;
+    const char* file;
+    int flags = O_RDONLY;
+  };
+  using enum wire::StartedFd;
+  static constexpr std::array kFiles = {Row{kCgroupKill, "cgroup.kill", O_WRONLY},
+                                        Row{kCgroupFreeze, "cgroup.freeze", O_RDWR},
+                                        Row{kCgroupEvents, "cgroup.events"},
+                                        Row{kCpuStat, "cpu.stat"},
+                                        Row{kMemoryEvents, "memory.events"},
+                                        Row{kMemoryCurrent, "memory.current"},
+                                        Row{kMemoryPeak, "memory.peak"},
+                                        Row{kMemoryPressure, "memory.pressure"},
+                                        Row{kCpuPressure, "cpu.pressure"},
+                                        Row{kIoPressure, "io.pressure"},
+                                        Row{kIoStat, "io.stat"},
+                                        Row{kPidsEvents, "pids.events"},
+                                        Row{kPidsCurrent, "pids.current"},
+                                        Row{kPidsPeak, "pids.peak"}};
+  started_.descriptors = bit_of(kPidfd) | bit_of(kControl);
+  for (const Row& row : kFiles) {
+    auto fd = cgroup_->open(row.file, row.flags);
+    const bool optional = static_cast<std::size_t>(row.what) >= wire::kStartedFdsAlways;
+    if (!fd.ok() && optional && fd.error().code == ENOENT) continue;
+    if (!fd.ok()) return StepError{"cgroup", std::move(fd).error(), false};
+    cgroup_fds_.push_back(std::move(fd).value());
+    started_.descriptors |= bit_of(row.what);
+  }
+  return {};
+}
+
 Status Launch::answer(int connection, std::uint64_t id) const {
-  TRY_ASSIGN(const UniqueFd kill, cgroup_->open("cgroup.kill", O_WRONLY));
-  TRY_ASSIGN(const UniqueFd freeze, cgroup_->open("cgroup.freeze", O_RDWR));
-  TRY_ASSIGN(const UniqueFd events, cgroup_->open("cgroup.events", O_RDONLY));
-  TRY_ASSIGN(const UniqueFd cpu, cgroup_->open("cpu.stat", O_RDONLY));
   wire::Started body = started_;
   body.number = plan_.number;
   body.init_pid = init_pid_;
-  body.descriptors = (1U << wire::kStartedFdsAlways) - 1;
-  const std::array<int, wire::kStartedFdsAlways> fds = {pidfd_.get(), control_.get(), kill.get(),
-                                                        freeze.get(), events.get(),   cpu.get()};
+  body.enforced = holding_.enforced;
+  body.unenforced = holding_.unenforced;
+  std::vector<int> fds = {pidfd_.get(), control_.get()};
+  for (const UniqueFd& fd : cgroup_fds_) fds.push_back(fd.get());
   return wire::send(connection, wire::LauncherMessage::kStarted, id, body, fds);
 }
 

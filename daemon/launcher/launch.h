@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/unique_fd.h"
-#include "cgroups/cgroup.h"
+#include "cgroups/root.h"
 #include "daemon/launcher/read_back.h"
 #include "daemon/launcher/template.h"
 #include "daemon/wire/message.h"
@@ -18,7 +18,7 @@ namespace sandboxd::launcher {
 struct Host {
   const wire::ProfileSet& profiles;
   const Template& base;
-  const cgroups::Cgroup& jails;
+  const cgroups::Root& jails;
   int proc_dir = -1;      // the host's /proc, O_PATH
   int init_program = -1;  // jail-init, O_PATH
   std::uint32_t slice_first = 0;

@@ -157,7 +157,7 @@ Status run() {
                              monotonic_usec() + wire::kProfilecTimeUsec};
   TRY_ASSIGN(wire::LoadedProfiles profiles, wire::run_profilec(profilec).context("load profiles"));
   TRY_ASSIGN(Template base, make_template());
-  TRY_ASSIGN(cgroups::Cgroup jails, cgroups::open_root(profiles.set.config.cgroup_root, slice_name(slice_first)));
+  TRY_ASSIGN(cgroups::Root jails, cgroups::open_root(profiles.set.config.cgroup_root, slice_name(slice_first)));
   TRY(drop_start_only());
   UniqueFd proc(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!proc) return sys_error("open /proc");

@@ -16,6 +16,7 @@
 #include "base/path.h"
 #include "base/proc_status.h"
 #include "base/text.h"
+#include "daemon/launcher/limits.h"
 #include "daemon/launcher/namespaces.h"
 
 namespace sandboxd::launcher {
@@ -285,6 +286,7 @@ Result<wire::Readback> read_back_live(int proc_dir, const cgroups::Cgroup& cgrou
   TRY_ASSIGN(std::string group, cgroup_of(chosen.get()));
   add(out, "cgroup", std::move(group));
   add(out, "processes", std::to_string(pids.size()));
+  TRY(add_limit_facts(cgroup, out.facts));
   TRY(add_mounts(out, chosen.get()));
   return out;
 }

@@ -18,6 +18,7 @@
 #include "base/socket.h"
 #include "base/text.h"
 #include "daemon/launcher/read_back.h"
+#include "daemon/launcher/update.h"
 #include "daemon/wire/launcher.h"
 
 namespace sandboxd::launcher {
@@ -38,7 +39,7 @@ Status fail(int socket, std::uint64_t id, const char* step, const Error& error, 
                     MSG_DONTWAIT);
 }
 
-// The plan's first member; the launch child decodes and checks all of it.
+// First in a plan and in an update; the child decodes and checks all of it.
 std::uint32_t number_in(const wire::Message& message) {
   return wire::View(message.body.data(), message.body.size()).number<std::uint32_t>();
 }
@@ -77,7 +78,8 @@ void Server::serve(std::uint64_t connection) {
 Status Server::handle(std::uint64_t connection, const wire::Message& message) {
   const int socket = connections_.at(connection).get();
   switch (static_cast<LauncherMessage>(message.type)) {
-    case LauncherMessage::kStart: return start(connection, message);
+    case LauncherMessage::kStart:
+    case LauncherMessage::kUpdate: return fork_child(connection, message);
     case LauncherMessage::kProfiles: return send_profiles(socket, message.id);
     case LauncherMessage::kInspect:
     case LauncherMessage::kList:
@@ -87,20 +89,24 @@ Status Server::handle(std::uint64_t connection, const wire::Message& message) {
   }
 }
 
-Status Server::start(std::uint64_t connection, const wire::Message& message) {
+// A launch, or an update: both wait for the audit log, and may be long.
+Status Server::fork_child(std::uint64_t connection, const wire::Message& message) {
   const int socket = connections_.at(connection).get();
+  const bool starts = static_cast<LauncherMessage>(message.type) == LauncherMessage::kStart;
   if (launching_.size() >= kMaxLaunching)
     return fail(socket, message.id, "launch", sys_error_code(EAGAIN, "{} launches are under way", launching_.size()));
-  const UniqueFd network = parts_.networks.take();
+  const UniqueFd network = starts ? parts_.networks.take() : UniqueFd();
   const pid_t child = fork_single_threaded();
   if (child < 0) return fail(socket, message.id, "launch", sys_error("fork"));
   if (child == 0) {
     const Host host{parts_.profiles.set,       parts_.base,        parts_.jails,        parts_.proc_dir.get(),
                     parts_.init_program.get(), parts_.slice_first, parts_.landlock_abi, network.get(),
                     parts_.namespaces,         parts_.runtime_dir};
-    launch_child(host, socket, message);
+    if (starts) launch_child(host, socket, message);
+    update_child(host, socket, message);
   }
-  launching_[child] = {connection, message.id, monotonic_usec() + kLaunchTimeUsec, number_in(message), false};
+  launching_[child] = {connection,         message.id, monotonic_usec() + kLaunchTimeUsec,
+                       number_in(message), false,      starts ? "launch" : "update"};
   return {};
 }
 
@@ -115,7 +121,7 @@ Status Server::number_verb(int socket, const wire::Message& message) {
   TRY_ASSIGN(const wire::NumberRequest request, wire::body_of<wire::NumberRequest>(message));
   const auto type = static_cast<LauncherMessage>(message.type);
   if (type == LauncherMessage::kList) {
-    TRY_ASSIGN(const std::vector<std::string> names, cgroups::children(parts_.jails));
+    TRY_ASSIGN(const std::vector<std::string> names, cgroups::children(parts_.jails.cgroup));
     wire::NumberList list;
     for (const std::string& name : names) {
       if (!name.starts_with("jail-")) continue;
@@ -128,13 +134,13 @@ Status Server::number_verb(int socket, const wire::Message& message) {
     return fail(socket, message.id, "number",
                 sys_error_code(EINVAL, "number {} is not one of this daemon's", request.number));
   const std::string name = cgroup_name(request.number);
-  const auto jail = cgroups::open_child(parts_.jails, name);
+  const auto jail = cgroups::open_child(parts_.jails.cgroup, name);
   if (type == LauncherMessage::kRemove) {
     reap();
     if (hangs(request.number))
       return fail(socket, message.id, "remove", sys_error_code(EBUSY, "a launch of {} hangs", request.number));
     if (!jail.ok() && jail.error().code != ENOENT) return fail(socket, message.id, "remove", jail.error());
-    if (const Status removed = cgroups::remove_child(parts_.jails, name, kRemovePatienceUsec); !removed.ok())
+    if (const Status removed = cgroups::remove_child(parts_.jails.cgroup, name, kRemovePatienceUsec); !removed.ok())
       return fail(socket, message.id, "remove", removed.error());
     return wire::send(socket, LauncherMessage::kDone, message.id, wire::Done{request.number}, {}, MSG_DONTWAIT);
   }
@@ -162,10 +168,11 @@ void Server::reap() {
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
     const auto connection = connections_.find(launch.connection);
     if (connection == connections_.end()) continue;
-    const Error error = launch.killed
-                            ? sys_error_code(ETIMEDOUT, "the launch took longer than {} s", kLaunchTimeUsec / 1'000'000)
-                            : sys_error_code(ECHILD, "the launch child died (status {:#x})", status);
-    if (!fail(connection->second.get(), launch.request, "launch", error).ok()) connections_.erase(connection);
+    const Error error =
+        launch.killed
+            ? sys_error_code(ETIMEDOUT, "the {} took longer than {} s", launch.what, kLaunchTimeUsec / 1'000'000)
+            : sys_error_code(ECHILD, "the {}'s process died (status {:#x})", launch.what, status);
+    if (!fail(connection->second.get(), launch.request, launch.what, error).ok()) connections_.erase(connection);
   }
 }
 
@@ -178,11 +185,10 @@ void Server::enforce_deadlines() {
     ::kill(pid, SIGKILL);
     const auto connection = connections_.find(launch.connection);
     if (connection == connections_.end()) continue;
-    const Status told =
-        fail(connection->second.get(), launch.request, "launch",
-             sys_error_code(ETIMEDOUT,
-                            "the launch took longer than {} s and was killed; its number stays taken while it hangs",
-                            kLaunchTimeUsec / 1'000'000));
+    const Status told = fail(
+        connection->second.get(), launch.request, launch.what,
+        sys_error_code(ETIMEDOUT, "the {} took longer than {} s and was killed; its number stays taken while it hangs",
+                       launch.what, kLaunchTimeUsec / 1'000'000));
     launch.connection = told.ok() ? 0 : launch.connection;  // told once
   }
 }
@@ -223,10 +229,10 @@ void Server::read_signals() {
 }
 
 void Server::end_all_jails() {
-  const auto names = cgroups::children(parts_.jails);
+  const auto names = cgroups::children(parts_.jails.cgroup);
   if (!names.ok()) return log(names.error().message());
   for (const std::string& name : *names) {
-    const auto jail = cgroups::open_child(parts_.jails, name);
+    const auto jail = cgroups::open_child(parts_.jails.cgroup, name);
     if (!jail.ok()) continue;
     if (const Status killed = jail->kill(); !killed.ok()) log(killed.error().message());
   }
@@ -235,11 +241,11 @@ void Server::end_all_jails() {
     Status removed;
     do {
       reap();
-      removed = cgroups::remove_child(parts_.jails, name, 20'000);
+      removed = cgroups::remove_child(parts_.jails.cgroup, name, 20'000);
     } while (!removed.ok() && monotonic_usec() < deadline);
     if (!removed.ok()) log(removed.error().message());
   }
-  const Status removed = cgroups::remove_root(parts_.profiles.set.config.cgroup_root, slice_name(parts_.slice_first));
+  const Status removed = cgroups::remove_root(parts_.jails);
   if (!removed.ok()) log(removed.error().message());
 }
 

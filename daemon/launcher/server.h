@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "cgroups/cgroup.h"
+#include "cgroups/root.h"
 #include "daemon/launcher/launch.h"
 #include "daemon/launcher/network_pool.h"
 #include "daemon/launcher/read_back.h"
@@ -26,7 +26,7 @@ class Server {
     UniqueFd proc_dir{};
     UniqueFd init_program{};
     Template base{};
-    cgroups::Cgroup jails;
+    cgroups::Root jails;
     wire::LoadedProfiles profiles{};
     wire::ProfilecRun profilec{};
     std::uint32_t slice_first = 0;
@@ -47,13 +47,14 @@ class Server {
     std::uint64_t deadline = 0;
     std::uint32_t number = 0;
     bool killed = false;
+    const char* what = "launch";  // or "update"
   };
 
   [[nodiscard]] bool hangs(std::uint32_t number) const;
   Status accept_one();
   void serve(std::uint64_t connection);
   Status handle(std::uint64_t connection, const wire::Message& message);
-  Status start(std::uint64_t connection, const wire::Message& message);
+  Status fork_child(std::uint64_t connection, const wire::Message& message);
   Status number_verb(int socket, const wire::Message& message);
   Status send_profiles(int socket, std::uint64_t id);
   void read_signals();

@@ -74,8 +74,9 @@ constexpr std::array kFeatures = {
     Feature{"landlock_scopes", [] { return landlock_at_least(6); },
             "with the host's network, socket(AF_UNIX) is refused"},
     Feature{"peer_pidfd", has_peer_pidfd, "a client's process is known by its pid only"},
-    Feature{"cgroup_controllers", has_controllers,
-            "memory and process counts are held by resource limits, not by the cgroup"},
+    Feature{
+        "cgroup_controllers", has_controllers,
+        "jails that ask for limits of memory, processors or disks are refused, unless unenforced_limits lists those"},
 };
 
 }  // namespace

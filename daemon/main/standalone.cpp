@@ -21,6 +21,7 @@
 #include "base/path.h"
 #include "base/socket.h"
 #include "base/text.h"
+#include "cgroups/root.h"
 #include "daemon/main/places.h"
 #include "daemon/main/pool.h"
 #include "daemon/main/programs.h"
@@ -286,6 +287,7 @@ Status run_standalone(const StandaloneOptions& options) {
   ::umask(022);
   std::signal(SIGPIPE, SIG_IGN);
   raise_core_limit();
+  TRY(cgroups::leave_delegated_top());
   // The first jails of a launcher that died become our children, not the host's.
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) return sys_error("prctl PR_SET_CHILD_SUBREAPER");
   Settings settings;

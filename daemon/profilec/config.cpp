@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "base/path.h"
 #include "base/text.h"
 #include "seccomp-profiles/model/filter.h"
@@ -20,8 +22,14 @@ constexpr std::uint64_t kMaxId = 4294967294;  // 4294967295 is no id (chown(2))
 constexpr std::array<std::string_view, 2> kPoolKeys = {"first", "count"};
 constexpr std::array<std::string_view, 4> kUserKeys = {"jails", "connections", "calls_per_second", "pending_bytes"};
 // What a host may lack and the admin may decide to go without.
-constexpr std::array<std::string_view, 6> kLimitNames = {"memory_max", "memory_swap_max", "cpu_max",
-                                                         "pids_max",   "io_max",          "inodes_max"};
+// What a host may be unable to enforce, each name once.
+std::vector<std::string_view> limit_groups() {
+  std::vector<std::string_view> names;
+  for (const LimitRow& row : kLimitRows) {
+    if (!row.group.empty() && std::ranges::find(names, row.group) == names.end()) names.push_back(row.group);
+  }
+  return names;
+}
 
 template <class Number> Status read_number(const Cursor& at, std::uint64_t least, std::uint64_t most, Number& number) {
   TRY_ASSIGN(const std::uint64_t value, at.number(least, most));
@@ -98,9 +106,10 @@ Status read_user_limits(const Cursor& at, wire::Config& config) {
 Status read_unenforced_limits(const Cursor& at, wire::Config& config) {
   TRY_ASSIGN(config.unenforced_limits, at.texts());
   TRY_ASSIGN(const std::vector<Cursor> items, at.items());
+  const std::vector<std::string_view> names = limit_groups();
   for (std::size_t i = 0; i < items.size(); ++i) {
-    if (std::ranges::find(kLimitNames, config.unenforced_limits[i]) != kLimitNames.end()) continue;
-    return items[i].unexpected(fmt::format("one of {}", fmt::join(kLimitNames, ", ")));
+    if (std::ranges::find(names, config.unenforced_limits[i]) != names.end()) continue;
+    return items[i].unexpected(fmt::format("one of {}", fmt::join(names, ", ")));
   }
   return {};
 }

@@ -326,7 +326,7 @@ class HostileBytes : public Hostile {
     const std::uint64_t deadline = monotonic_usec() + static_cast<std::uint64_t>(scaled_ms(10'000)) * 1000;
     const auto ready = wait_readable(connection->fd(), deadline);
     ASSERT_TRUE(ready.ok() && *ready) << what;
-    const auto answer = wire::receive_message(connection->fd(), 8);
+    const auto answer = wire::receive_message(connection->fd(), wire::kStartedFds);
     const bool refused =
         answer.ok() && (answer->end || answer->type == static_cast<std::uint16_t>(LauncherMessage::kFailed));
     EXPECT_TRUE(refused || !answer.ok()) << what;

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/text.h"
+#include "cgroups/root.h"
 #include "daemon/main/pool.h"
 #include "tests/support/command.h"
 
@@ -139,6 +140,21 @@ std::vector<pid_t> children_of(pid_t pid) {
     if (status_line(one, "PPid") == std::to_string(pid)) found.push_back(one);
   }
   return found;
+}
+
+bool has_controller(const std::string& name) {
+  const auto prospect = cgroups::look_for_root("");
+  return prospect.ok() && std::ranges::find(prospect->controllers, name) != prospect->controllers.end();
+}
+
+std::string with_unenforced_limits(const std::string& config) {
+  if (config.find("\"unenforced_limits\"") != std::string::npos) return config;
+  const auto prospect = cgroups::look_for_root("");
+  const std::vector<std::string> groups =
+      prospect.ok() ? cgroups::unenforceable(*prospect) : std::vector<std::string>();
+  std::string names;
+  for (const std::string& group : groups) names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", group);
+  return fmt::format("\"unenforced_limits\": [{}]{}{}", names, config.empty() ? "" : ", ", config);
 }
 
 std::string slice_cgroup(std::uint32_t slice_first) {

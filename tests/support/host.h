@@ -27,6 +27,11 @@ std::string command_name(pid_t pid);
 std::size_t open_descriptors(pid_t pid);
 std::vector<pid_t> children_of(pid_t pid);
 
+// The inside of a configuration's object, with "unenforced_limits" of what this host's cgroups can't hold, unless it has them.
+std::string with_unenforced_limits(const std::string& config);
+// One that a jail's cgroup would have: "memory", "pids" ...
+bool has_controller(const std::string& name);
+
 // The directory of a daemon's jails in the cgroup2 hierarchy; empty when there is none.
 std::string slice_cgroup(std::uint32_t slice_first);
 std::vector<std::string> jail_cgroups(std::uint32_t slice_first);

@@ -90,6 +90,7 @@ wire::JailPlan HostileSandboxd::plan(std::uint32_t number, std::vector<std::stri
   plan.unix_sockets = profile.unix_sockets;
   plan.tmpfs = profile.tmpfs;
   plan.limits = profile.limits;
+  plan.limits.cpu_weight = Limits{}.cpu_weight;  // the caps of what isn't capped are no requests
   plan.job.argv = std::move(argv);
   plan.job.env = {"PATH=/usr/bin:/bin"};
   plan.job.workdir = "/";
@@ -112,7 +113,7 @@ std::optional<wire::Message> HostileSandboxd::answer(std::uint64_t id, int timeo
       return message;
     }
     if (!readable(socket_.get(), deadline)) return std::nullopt;
-    auto message = wire::receive_message(socket_.get(), 8);
+    auto message = wire::receive_message(socket_.get(), wire::kStartedFds);
     if (!message.ok() || message->end) return std::nullopt;
     const std::uint64_t of = message->id;
     if (of != 0) kept_.insert_or_assign(of, std::move(message).value());
@@ -203,7 +204,7 @@ void LauncherStack::start_programs(const Options& options) {
     listeners_[name] = listen(name, owner, mode);
   }
   log_ = UniqueFd(::open((dir_.path() + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  const std::string config = options.config.empty() ? "" : dir_.write("sandboxd.json", "{" + options.config + "}");
+  const std::string config = dir_.write("sandboxd.json", "{" + with_unenforced_limits(options.config) + "}");
   const std::string bin = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   StartOptions common;
   common.stderr_fd = log_.get();

@@ -37,8 +37,8 @@ Stack::Stack(const std::string& config) : slice_(test_slice()) {
   std::filesystem::create_directories(runtime_dir());
   std::filesystem::create_directories(state_dir());
   const std::string path =
-      dir_.write("sandboxd.json", fmt::format(R"({{"id_pool": {{"first": {}, "count": {}}}{}{}}})", slice_,
-                                              kIdsPerSlice, config.empty() ? "" : ", ", config));
+      dir_.write("sandboxd.json", fmt::format(R"({{"id_pool": {{"first": {}, "count": {}}}, {}}})", slice_,
+                                              kIdsPerSlice, with_unenforced_limits(config)));
   const std::string log = dir_.path() + "/log";
   log_ = UniqueFd(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   StartOptions options;

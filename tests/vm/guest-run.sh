@@ -1,9 +1,17 @@
 #!/bin/sh
 # In the guest: run a list of GoogleTest programs, one after another, and print a summary. The guest has no ctest.
 # usage: guest-run.sh LIST   a line a program: NAME PATH TIMEOUT_SECONDS (as on the host; the guest is given 20 times that)
-# Programs read SANDBOXD_TIME_SCALE: by how much their own time limits are to be widened.
+# Programs read SANDBOXD_TIME_SCALE: by how much their own time limits are to be widened; SANDBOXD_GUEST: nothing of the
+# kernel may be missing.
 scale=20
-export SANDBOXD_TIME_SCALE=$scale
+export SANDBOXD_TIME_SCALE=$scale SANDBOXD_GUEST=1
+# The unit is delegated to us (Delegate=): with its processes in a child, its cgroup can pass the controllers on to jails.
+unit=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+mkdir "$unit/tests"
+cat "$unit/cgroup.procs" >"$RESULTS/processes"
+while read -r pid; do
+  echo "$pid" >"$unit/tests/cgroup.procs" 2>/dev/null || [ ! -d "/proc/$pid" ] || exit 1
+done <"$RESULTS/processes"
 ran=0 failed='' skipped=0
 while read -r name path timeout; do
   ran=$((ran + 1))

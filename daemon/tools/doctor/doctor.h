@@ -24,6 +24,8 @@ struct Outcome {
 struct Context {
   bool is_root = false;
   std::string state_dir{};
+  std::string cgroup_root{};              // the configuration's; empty: found
+  std::vector<std::string> unenforced{};  // the configuration's unenforced_limits
 };
 
 struct Probe {
@@ -37,6 +39,7 @@ struct Probe {
 extern const std::span<const Probe> kKernelProbes;
 extern const std::span<const Probe> kMountProbes;
 extern const std::span<const Probe> kCgroupProbes;
+extern const std::span<const Probe> kLimitProbes;
 extern const std::span<const Probe> kHostProbes;
 
 struct Finding {
@@ -45,6 +48,9 @@ struct Finding {
 };
 
 [[nodiscard]] std::vector<Finding> examine(const Context& context);
+
+// The limits that jails can't have here, as a JSON list: what the configuration's unenforced_limits would be.
+[[nodiscard]] std::string unenforceable_limits(const Context& context);
 
 // 0: the defaults can be enforced. 1: they can't. 2: nothing required is missing, but not all of it could be tried.
 [[nodiscard]] int verdict(const std::vector<Finding>& findings);

@@ -126,10 +126,7 @@ constexpr std::array kProbes = {
     Probe{"cgroup-birth", "processes born in a cgroup (CLONE_INTO_CGROUP)", Need::kRequired, "every jail", born_inside},
     Probe{"cgroup-kill", "ending a cgroup at once (cgroup.kill)", Need::kRequired, "every jail", kill_file},
     Probe{"cgroup-freeze", "stopping a cgroup (cgroup.freeze)", Need::kOptional, "pausing jails", freezer},
-    Probe{"cgroup-controllers", "the controllers of limits", Need::kOptional,
-          "memory_max, pids_max, cpu_max and io_max of those that are missing: a profile that asks for one is refused, "
-          "unless the "
-          "configuration lists it in unenforced_limits",
+    Probe{"cgroup-controllers", "the controllers of limits", Need::kOptional, "the limits that are missing below",
           controllers},
     Probe{"cgroup-pressure", "pressure files (PSI)", Need::kOptional, "pressure in reports", pressure},
 };

@@ -70,7 +70,7 @@ std::string plain_row(const Finding& finding) {
 
 std::vector<Finding> examine(const Context& context) {
   std::vector<Finding> findings;
-  for (const auto probes : {kKernelProbes, kMountProbes, kCgroupProbes, kHostProbes}) {
+  for (const auto probes : {kKernelProbes, kMountProbes, kCgroupProbes, kLimitProbes, kHostProbes}) {
     for (const Probe& probe : probes) findings.push_back({&probe, probe.run(context)});
   }
   return findings;

@@ -25,7 +25,7 @@ std::uint64_t granted(const wire::InitPlan& init, const std::string& path) {
 }
 
 TEST(InitPlanBuilder, GrantsWritesOnlyWhereThePlanDoes) {
-  const wire::InitPlan init = make_init_plan(plan_with_mounts(), {}, 7);
+  const wire::InitPlan init = make_init_plan(plan_with_mounts(), {}, {7});
   EXPECT_NE(granted(init, "/work") & LANDLOCK_ACCESS_FS_WRITE_FILE, 0U);
   EXPECT_NE(granted(init, "/tmp") & LANDLOCK_ACCESS_FS_MAKE_REG, 0U);
   EXPECT_EQ(granted(init, "/data"), 0U);
@@ -35,21 +35,21 @@ TEST(InitPlanBuilder, GrantsWritesOnlyWhereThePlanDoes) {
 
 TEST(InitPlanBuilder, GrantsDevicesNowhereAndHandlesThem) {
   const std::uint64_t devices = LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK;
-  const wire::InitPlan init = make_init_plan(plan_with_mounts(), {}, 7);
+  const wire::InitPlan init = make_init_plan(plan_with_mounts(), {}, {7});
   EXPECT_EQ(init.landlock_fs & devices, devices);
   for (const wire::LandlockRow& row : init.landlock) EXPECT_EQ(row.access & devices, 0U) << row.path;
 }
 
 TEST(InitPlanBuilder, AsksOnlyForWhatTheKernelKnows) {
-  const wire::InitPlan old = make_init_plan(plan_with_mounts(), {}, 2);
+  const wire::InitPlan old = make_init_plan(plan_with_mounts(), {}, {2});
   EXPECT_EQ(old.landlock_fs >> 14, 0U) << "ABI 2 has rights 0 to 13";
   EXPECT_EQ(old.landlock_scoped, 0U);
   for (const wire::LandlockRow& row : old.landlock) EXPECT_EQ(row.access >> 14, 0U) << row.path;
-  EXPECT_NE(make_init_plan(plan_with_mounts(), {}, 6).landlock_scoped, 0U);
+  EXPECT_NE(make_init_plan(plan_with_mounts(), {}, {6}).landlock_scoped, 0U);
 }
 
 TEST(InitPlanBuilder, TurnsLimitsIntoRlimitsWithBothSidesEqual) {
-  const wire::InitPlan init = make_init_plan(plan_with_mounts(), {}, 7);
+  const wire::InitPlan init = make_init_plan(plan_with_mounts(), {}, {7});
   const auto nofile =
       std::ranges::find(init.rlimits, static_cast<std::uint32_t>(RLIMIT_NOFILE), &wire::RlimitRow::resource);
   ASSERT_NE(nofile, init.rlimits.end());

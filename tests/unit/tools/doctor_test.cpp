@@ -174,9 +174,27 @@ TEST(DoctorProbes, SayWhatTheyCouldNotTryWithoutRoot) {
   EXPECT_TRUE(status.ok()) << status.error().message();
 }
 
+TEST(DoctorProbes, SayOfEachLimitWhatHoldsIt) {
+  const auto findings = examine({.is_root = ::geteuid() == 0, .state_dir = "/"});
+  EXPECT_EQ(state_of(findings, "limit-pids_max"), State::kOffered) << "RLIMIT_NPROC is everywhere";
+  EXPECT_EQ(state_of(findings, "limit-scratch_max"), State::kOffered);
+  const bool listed = unenforceable_limits({}).find("\"memory_max\"") != std::string::npos;
+  EXPECT_EQ(state_of(findings, "limit-memory_max"), listed ? State::kMissing : State::kOffered);
+}
+
+TEST(DoctorProbes, TellWhatTheConfigurationLeavesUnenforced) {
+  const auto findings = examine({.state_dir = "/", .unenforced = {"memory_max"}});
+  const auto row =
+      std::ranges::find_if(findings, [](const Finding& one) { return one.probe->id == "limit-memory_max"; });
+  ASSERT_NE(row, findings.end());
+  if (row->outcome.state == State::kMissing) {
+    EXPECT_THAT(row->outcome.detail, HasSubstr("unenforced_limits lists it"));
+  }
+}
+
 TEST(DoctorTable, NamesEachProbeOnceAndSaysWhatItTurnsOff) {
   std::vector<std::string_view> ids;
-  for (const auto probes : {kKernelProbes, kMountProbes, kCgroupProbes, kHostProbes}) {
+  for (const auto probes : {kKernelProbes, kMountProbes, kCgroupProbes, kLimitProbes, kHostProbes}) {
     for (const Probe& probe : probes) {
       ids.push_back(probe.id);
       EXPECT_EQ(probe.turns_off.empty(), probe.need == Need::kInfo) << probe.id;
