@@ -20,7 +20,7 @@ _sandboxctl_value() {
         --profile) COMPREPLY=($(compgen -W "$(sandboxctl profile list ${socket:+--socket "$socket"} 2>/dev/null | cut -f 1)" -- "$current")) ;;
         --root) COMPREPLY=($(compgen -W "host" -- "$current") $(compgen -d -- "$current")) ;;
         --workspace-dir | --state-dir) COMPREPLY=($(compgen -d -- "$current")) ;;
-        --bind | --ro-bind | --env-file | --socket) COMPREPLY=($(compgen -f -- "$current")) ;;
+        --bind | --ro-bind | --env-file | --config | --socket) COMPREPLY=($(compgen -f -- "$current")) ;;
         --env | -e) COMPREPLY=($(compgen -v -- "$current")) ;;
         *) COMPREPLY=() ;;
     esac
@@ -42,12 +42,12 @@ _sandboxctl() {
         [logs]="--follow -f --raw" [signal]="--signal -s" [kill]="--signal -s --grace"
         [cp]="--size-max --entries-max --depth-max" ["files ls"]="" ["files stat"]="" ["files cat"]="--raw"
         ["files write"]="--append -a --exclusive -x --mode -m" ["files rm"]="--recursive -r"
-        [events]="--follow -f --after --epoch" [info]="--features" [doctor]="--state-dir"
+        [events]="--follow -f --after --epoch" [info]="--features" [doctor]="--state-dir --config"
         ["profile list"]="" ["profile show"]="" ["profile check"]="" ["profile explain"]="" ["audit verify"]=""
     )
     # Options that take a word of their own; --workspace takes one only after '='.
     local valued=" --socket --profile --name --label --workspace-dir --at --workdir -w --bind --ro-bind --root --tmpfs --dir --hostname
-        --env -e --env-file --user --timeout --network --stdio --signal -s --grace --after --epoch --state-dir --ttl --detach-keys
+        --env -e --env-file --user --timeout --network --stdio --signal -s --grace --after --epoch --state-dir --config --ttl --detach-keys
         --nofile --file-size --replay --size-max --entries-max --depth-max --mode -m "
     valued=${valued//$'\n'/ }
 

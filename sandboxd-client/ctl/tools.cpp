@@ -53,9 +53,12 @@ Action tool(std::string program, std::vector<std::string> arguments) {
 Action bind_doctor(Options& options) {
   auto state_dir = std::make_shared<std::string>();
   options.text("--state-dir", *state_dir, "DIR", "the daemon's state directory, whose file system is tried");
-  return [state_dir](const Invocation& invocation) {
+  auto config = std::make_shared<std::string>();
+  options.text("--config", *config, "FILE", "the daemon's configuration, which may leave limits unenforced");
+  return [state_dir, config](const Invocation& invocation) {
     std::vector<std::string> arguments;
     if (!state_dir->empty()) arguments = {"--state-dir", *state_dir};
+    if (!config->empty()) arguments.insert(arguments.end(), {"--config", *config});
     return run_tool(invocation, "sandboxd-doctor", std::move(arguments));
   };
 }
