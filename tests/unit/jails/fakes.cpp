@@ -264,6 +264,7 @@ void FakeLauncher::start(const wire::Message& message) {
   const int fds[] = {jail->init.pidfd().get(), pair.second.get(), kill_end.get(), cpu.get(), cpu.get(), stat.get()};
   wire::Started started;
   started.number = number;
+  started.descriptors = (1U << wire::kStartedFdsAlways) - 1;
   started.readback.facts = {{"seccomp", "2"}};
   jails[number] = jail;
   ++starts;
