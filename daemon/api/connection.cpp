@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "base/prompt_release.h"
 #include "base/socket.h"
 #include "protocol/envelope.h"
 #include "protocol/errors.h"
@@ -33,6 +34,8 @@ Connection::Connection(VarlinkServer& server, UniqueFd socket, Peer peer, User& 
 Connection::~Connection() {
   clear_call();
   uncount(in_counted_ + out_size_);
+  io_.reset();
+  release_promptly(std::move(socket_));
 }
 
 Status Connection::start() {
@@ -65,9 +68,15 @@ bool Connection::reading() const {
   return !ended_ && !call_ && !over_calls_ && !closing_ && !in_.has_frame() && out_size_ < kLowWater;
 }
 
+// A descriptor that came with it is let go of in here.
+ssize_t Connection::receive(std::span<char> buffer) const {
+  const PromptRelease prompt;
+  return ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+}
+
 void Connection::read_some() {
   std::array<char, kReadSize> buffer;
-  const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  const ssize_t got = receive(buffer);
   if (got < 0) {
     if (errno != EAGAIN && errno != EINTR) end("");
     return;

@@ -6,9 +6,12 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <sys/types.h>
 
 #include "daemon/api/event_source.h"
 #include "daemon/api/users.h"
@@ -47,6 +50,7 @@ class Connection {
   void io_ready(std::uint32_t revents);
   [[nodiscard]] bool reading() const;
   void read_some();
+  [[nodiscard]] ssize_t receive(std::span<char> buffer) const;
   [[nodiscard]] bool recount_in();
   void step();
   void next_call(const std::string& frame);

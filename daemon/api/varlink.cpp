@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "base/prompt_release.h"
 #include "base/socket.h"
 #include "daemon/api/connection.h"
 #include "protocol/envelope.h"
@@ -100,6 +101,7 @@ void VarlinkServer::add(Interface interface) {
 
 Status VarlinkServer::listen(UniqueFd socket, bool admin) {
   TRY(set_nonblocking(socket.get()).context("listening socket"));
+  refuse_descriptors(socket.get());
   auto listener = std::make_unique<Listener>(Listener{*this, std::move(socket), admin});
   sd_event_source* source = nullptr;
   const int code = sd_event_add_io(loop_.get(), &source, listener->socket.get(), EPOLLIN,
@@ -144,13 +146,16 @@ Result<Peer> VarlinkServer::peer_of(int socket, bool admin) {
 
 void VarlinkServer::accept_one(UniqueFd socket, bool admin) {
   Result<Peer> peer = peer_of(socket.get(), admin);
-  if (!peer) return warn("refuse connection: " + peer.error().message());
+  if (!peer) {
+    warn("refuse connection: " + peer.error().message());
+    return release_promptly(std::move(socket));
+  }
   User* user = users_.open(peer->uid, admin, monotonic_usec());
   if (user == nullptr) {
     const bool host = !admin && users_.connections() >= options_.limits.all_connections;
     warn(fmt::format("refuse connection of uid {}: {} has as many as it may", peer->uid, host ? "the host" : "it"));
     refuse(socket.get(), host ? options_.limits.all_connections : options_.limits.connections, host ? "host" : "user");
-    return;
+    return release_promptly(std::move(socket));
   }
   const std::uint64_t id = peer->connection;
   auto connection = std::make_unique<Connection>(*this, std::move(socket), std::move(peer).value(), *user);

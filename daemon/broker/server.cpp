@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/listen_fds.h"
+#include "base/prompt_release.h"
 #include "base/socket.h"
 #include "base/text.h"
 #include "daemon/broker/client.h"
@@ -79,9 +80,11 @@ void discard_queue(int connection) {
   }
 }
 
-void refuse(int connection, BrokerRefusal refusal) {
-  send_refusal(connection, refusal);
-  discard_queue(connection);
+void refuse(UniqueFd connection, BrokerRefusal refusal) {
+  send_refusal(connection.get(), refusal);
+  const PromptRelease prompt;
+  discard_queue(connection.get());
+  connection.reset();
 }
 
 // Asked of the socket before anything of the client is read.
@@ -168,7 +171,7 @@ bool Server::accept_one(int listener, bool admin) {
   }
   Result<wire::Claimant> who = identify(connection.get(), admin);
   if (const auto refusal = who.ok() ? table_.refusal(who->uid, admin) : BrokerRefusal::kNotAllowed) {
-    refuse(connection.get(), *refusal);
+    refuse(std::move(connection), *refusal);
     return true;
   }
   return start_child(std::move(connection), std::move(who).value());
@@ -181,9 +184,10 @@ bool Server::start_child(UniqueFd connection, wire::Claimant who) {
   if (pid == 0) serve_client(std::move(connection), std::move(channel->second));
   if (pid < 0) {
     pause_accepting("start a child", channel.ok() ? errno : channel.error().code);
-    refuse(connection.get(), BrokerRefusal::kTooMany);
+    refuse(std::move(connection), BrokerRefusal::kTooMany);
     return false;
   }
+  release_promptly(std::move(connection));  // the child may have ended before, which leaves the last one here
   const ChildId id = table_.add(who.uid);
   pids_.emplace(pid, id);
   const int fd = channel->first.get();

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/prompt_release.h"
 #include "base/socket.h"
 
 namespace sandboxd::jails {
@@ -69,7 +70,7 @@ void Control::drain() {
 
 void Control::close() {
   watch_.stop();
-  socket_.reset();
+  release_promptly(std::move(socket_));
 }
 
 Status Control::send(wire::InitCommand command, std::int32_t value, std::uint32_t job, std::span<const int> fds) {
@@ -86,8 +87,13 @@ bool Control::breach(const std::string& why) {
   return false;
 }
 
+Result<Packet> Control::receive() const {
+  const PromptRelease prompt;  // of what is too much for one packet
+  return receive_packet(socket_.get(), sizeof(wire::InitEventRecord), kStreams, MSG_DONTWAIT);
+}
+
 bool Control::read_one() {
-  auto packet = receive_packet(socket_.get(), sizeof(wire::InitEventRecord), kStreams, MSG_DONTWAIT);
+  auto packet = receive();
   if (!packet.ok()) {
     if (packet.error().code == EAGAIN) return false;
     if (packet.error().code != ECONNRESET) return breach(packet.error().message());
@@ -95,23 +101,32 @@ bool Control::read_one() {
     return false;
   }
   if (packet->end) {
+    release_promptly(std::move(packet->fds));
     close();  // the pidfd says the rest
     return false;
   }
+  if (packet->bytes.size() == sizeof(wire::InitEventRecord)) return take(*packet);
+  release_promptly(std::move(packet->fds));
+  return breach(fmt::format("an event of {} bytes", packet->bytes.size()));
+}
+
+bool Control::take(Packet& packet) {
   wire::InitEventRecord record;
-  if (packet->bytes.size() != sizeof record) return breach(fmt::format("an event of {} bytes", packet->bytes.size()));
-  std::memcpy(&record, packet->bytes.data(), sizeof record);
+  std::memcpy(&record, packet.bytes.data(), sizeof record);
   record.step[sizeof record.step - 1] = '\0';
   record.text[sizeof record.text - 1] = '\0';
+  const bool streams = record.event == wire::InitEvent::kStreams;
+  const bool expected = streams ? are_streams(packet.fds) : packet.fds.empty();
+  if (!expected) release_promptly(std::move(packet.fds));
   if (!is_known(record.event)) return breach("an unknown event");
   if (++events_ > most_events_) return breach("too many events");
-  if (record.event != wire::InitEvent::kStreams) {
-    if (!packet->fds.empty()) return breach("descriptors with an event that has none");
+  if (!expected && streams) return breach("streams that are neither a job's pipes nor its terminal");
+  if (!expected) return breach("descriptors with an event that has none");
+  if (!streams) {
     callbacks_.event(record);
     return true;
   }
-  if (!are_streams(packet->fds)) return breach("streams that are neither a job's pipes nor its terminal");
-  callbacks_.streams(record.job, std::move(packet->fds));
+  callbacks_.streams(record.job, std::move(packet.fds));
   return true;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/socket.h"
 #include "base/unique_fd.h"
 #include "daemon/jails/watch.h"
 #include "daemon/wire/init_control.h"
@@ -36,7 +37,9 @@ class Control {
   static constexpr std::uint32_t kEventsPerJob = 8;
 
   void read_some();
+  [[nodiscard]] Result<Packet> receive() const;
   [[nodiscard]] bool read_one();  // false: nothing more for now
+  bool take(Packet& packet);
   bool breach(const std::string& why);
 
   UniqueFd socket_;

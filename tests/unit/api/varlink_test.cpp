@@ -5,8 +5,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/socket.h"
 #include "fixture.h"
+#include "protocol/frame.h"
+#include "tests/support/lingering.h"
 
 namespace sandboxd::test {
 namespace {
@@ -199,21 +202,58 @@ TEST_F(Varlink, AReplyThatIsTooLargeIsAnError) {
   EXPECT_EQ(client.ask("org.example.test.Echo", {{"x", 1}})["parameters"]["x"], 1);
 }
 
-// unix(7): a descriptor in flight is closed with the message that nobody took it from.
-TEST_F(Varlink, DescriptorsOfAClientDoNotEnter) {
-  Client client = connect();
+// unix(7): a descriptor in flight is closed with the message that nobody took it from. In the backlog, since from the server's
+// listening on the kernel may refuse them (SO_PASSRIGHTS).
+class Backlog : public Varlink {
+ protected:
+  // A client whose connection is older than the server's, and its call with a descriptor.
+  Client call_with(int fd) {
+    UniqueFd listener = listen_at("early");
+    Client client(loop, path("early"));
+    const std::string frame = R"({"method":"org.example.test.Later"})" + std::string(1, '\0');
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(frame.data());
+    EXPECT_TRUE(send_packet(client.fd(), {bytes, frame.size()}, {&fd, 1}).ok());
+    EXPECT_TRUE(server->listen(std::move(listener), false).ok());
+    return client;
+  }
+};
+
+TEST_F(Backlog, DescriptorsOfAClientDoNotEnter) {
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
   const UniqueFd reader(ends[0]);
   UniqueFd writer(ends[1]);
-  const std::string frame = R"({"method":"org.example.test.Later"})" + std::string(1, '\0');
-  const int sent = writer.get();
-  ASSERT_TRUE(
-      send_packet(client.fd(), {reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()}, {&sent, 1}).ok());
+  const Client client = call_with(writer.get());
   writer.reset();
   ASSERT_TRUE(loop.until([&] { return later.size() == 1; }));
   char byte = 0;
   EXPECT_EQ(::read(reader.get(), &byte, 1), 0) << "the write end is still open somewhere";
+}
+
+TEST_F(Backlog, ADescriptorThatDoesNotCloseHoldsNobodyUp) {
+  Lingering lingering;
+  const Client client = call_with(lingering.get());
+  const std::uint64_t begun = monotonic_usec();
+  lingering.close();
+  ASSERT_TRUE(loop.until([&] { return later.size() == 1; }));
+  EXPECT_LT(monotonic_usec() - begun, 1'000'000U);
+}
+
+TEST_F(Backlog, NorDoesOneInAConnectionThatIsClosed) {
+  Lingering lingering;
+  UniqueFd listener = listen_at("early");
+  {
+    const Client client(loop, path("early"));
+    const std::string frame(2 * protocol::kMaxFrame / 64, 'x');  // not read to its end in one go
+    (void)::send(client.fd(), frame.data(), frame.size(), MSG_DONTWAIT);
+    const int fd = lingering.get();
+    ASSERT_TRUE(send_packet(client.fd(), std::vector<std::uint8_t>{1}, {&fd, 1}).ok());
+  }
+  const std::uint64_t begun = monotonic_usec();
+  lingering.close();
+  ASSERT_TRUE(server->listen(std::move(listener), false).ok());
+  ASSERT_TRUE(loop.until([&] { return gone.size() == 1; }));
+  EXPECT_LT(monotonic_usec() - begun, 1'000'000U);
 }
 
 TEST_F(Varlink, DescriptorsGoWithTheirReply) {

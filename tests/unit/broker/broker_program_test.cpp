@@ -28,6 +28,7 @@
 #include "daemon/wire/audit.h"
 #include "daemon/wire/claim.h"
 #include "daemon/wire/message.h"
+#include "tests/support/lingering.h"
 #include "tests/support/program.h"
 #include "tests/support/silent_fuse.h"
 
@@ -358,6 +359,18 @@ TEST_F(BrokerProgram, LimitsTheConnectionsOfOneUidAndServesAnother) {
             0);
   const Client alice = client(kAlice, token_of(1), {"/usr"});
   EXPECT_EQ(claimed(claim(token_of(1))).uid, kAlice);
+}
+
+// Whose connection is refused has main itself let go of what it sent.
+TEST_F(BrokerProgram, WhatARefusedClientSentHoldsNobodyUp) {
+  test::Lingering lingering;
+  const UniqueFd root = hand_in(token_of(9), {lingering.get()});
+  const std::uint64_t begun = monotonic_usec();
+  lingering.close();
+  EXPECT_EQ(refusal(root.get()), as_int(BrokerRefusal::kNotAllowed));
+  const Client alice = client(kAlice, token_of(1), {"/usr"});
+  EXPECT_EQ(claimed(claim(token_of(1))).uid, kAlice);
+  EXPECT_LT(monotonic_usec() - begun, 2'000'000U);
 }
 
 TEST_F(BrokerProgram, RunsWithoutCapabilitiesAndConfined) {

@@ -7,7 +7,9 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "base/clock.h"
 #include "base/file.h"
+#include "tests/support/lingering.h"
 #include "tests/unit/jails/fixture.h"
 
 namespace sandboxd::jails {
@@ -87,6 +89,18 @@ TEST_F(Hostile, DescriptorsWithAnotherEventEndTheJail) {
     const int fds[] = {root.get()};
     jail.say_raw(record_of(wire::InitEvent::kJobStarted), fds);
   });
+}
+
+TEST_F(Hostile, DescriptorsThatDoNotCloseHoldNobodyUp) {
+  sandboxd::test::Lingering lingering;
+  std::uint64_t begun = 0;
+  expect_killed([&](FakeJail& jail) {
+    const int fds[] = {lingering.get()};
+    jail.say_raw(record_of(wire::InitEvent::kJobStarted), fds);
+    lingering.close();
+    begun = monotonic_usec();
+  });
+  EXPECT_LT(monotonic_usec() - begun, 2'000'000U);
 }
 
 TEST_F(Hostile, ShortRecordEndsTheJail) {
