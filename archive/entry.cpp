@@ -33,10 +33,11 @@ std::uint32_t depth_of(std::string_view name) {
   return static_cast<std::uint32_t>(1 + std::count(name.begin(), name.end(), '/'));
 }
 
-bool stays_inside(std::string_view name, std::string_view target) {
+bool stays_inside(std::string_view name, std::string_view target, std::uint32_t left_out) {
   if (target.empty() || target.front() == '/' || target.size() > kMaxName) return false;
   if (target.find('\0') != std::string_view::npos) return false;
   std::uint32_t above = depth_of(name) - 1;
+  above -= std::min(above, left_out);
   bool went_down = false;
   while (true) {
     const std::size_t slash = target.find('/');

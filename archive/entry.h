@@ -62,7 +62,7 @@ template <class... A>
 [[nodiscard]] std::uint32_t depth_of(std::string_view name);
 // A symlink below the top of a tree that can't lead out of it, whatever other links of this kind the tree holds: relative, with
 // ".." only at its beginning, and no more of them than there are directories above it. (A ".." behind a name could follow
-// another link upwards.)
-[[nodiscard]] bool stays_inside(std::string_view name, std::string_view target);
+// another link upwards.) Of the directories above it `left_out` are only the stream's: the top is below them.
+[[nodiscard]] bool stays_inside(std::string_view name, std::string_view target, std::uint32_t left_out = 0);
 
 }  // namespace sandboxd::archive

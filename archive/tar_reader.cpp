@@ -180,7 +180,7 @@ Status TarReader::check(Entry& entry) {
   if (depth_of(entry.name) > limits_.depth)
     return refuse(trouble_, "depth", entry.name, "more than {} directories deep", limits_.depth);
   if (entry.type != EntryType::kFile && entry.size != 0) return malformed("a size for what has no content");
-  if (entry.type == EntryType::kSymlink && !stays_inside(entry.name, entry.link))
+  if (entry.type == EntryType::kSymlink && !stays_inside(entry.name, entry.link, left_out_))
     return refuse(trouble_, "link", entry.name, "a symlink that could lead out, to {}", quoted(entry.link));
   if (entry.type == EntryType::kHardLink && !is_good_name(entry.link))
     return refuse(trouble_, "link", entry.name, "a hard link out, to {}", quoted(entry.link));

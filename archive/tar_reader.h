@@ -16,8 +16,9 @@ namespace sandboxd::archive {
 
 class TarReader {
  public:
-  TarReader(Source& source, const Limits& limits, Trouble& trouble)
-      : source_(source), limits_(limits), trouble_(trouble) {}
+  // Where the entries go, the first `left_out` parts of their names are left out.
+  TarReader(Source& source, const Limits& limits, Trouble& trouble, std::uint32_t left_out = 0)
+      : source_(source), limits_(limits), trouble_(trouble), left_out_(left_out) {}
 
   // The next entry; false when the stream ended as it should. What was not read of the last one is skipped.
   Result<bool> next(Entry& entry);
@@ -50,6 +51,7 @@ class TarReader {
   Source& source_;
   Limits limits_;
   Trouble& trouble_;
+  std::uint32_t left_out_;
   Totals totals_{};
   std::uint64_t entries_ = 0;
   std::uint64_t left_ = 0;     // of the entry's content

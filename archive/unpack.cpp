@@ -216,7 +216,7 @@ Status place_staged(int staged, int place, const UnpackOptions& options, Trouble
 Status unpack(Source& source, int place, const UnpackOptions& options, Totals& totals, Trouble& trouble) {
   auto staging = Staging::make(place);
   if (!staging.ok()) return failed(trouble, "make a hidden directory in", "", staging.error().code);
-  TarReader reader(source, options.limits, trouble);
+  TarReader reader(source, options.limits, trouble, options.contents ? 1 : 0);
   TRY(Filling(staging->fd(), reader, options, trouble).run());
   TRY(place_staged(staging->fd(), place, options, trouble));
   totals = reader.totals();

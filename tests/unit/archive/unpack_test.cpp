@@ -246,6 +246,16 @@ TEST_F(Unpack, PutsContentsInPlace) {
   EXPECT_EQ(tree_.listing(), "f 644 x\ng 644 x\n");
 }
 
+TEST_F(Unpack, OfContentsTheTopIsThePlaceItself) {
+  const auto with_link = [&](const std::string& name, const std::string& target) {
+    return try_unpack(tree_, ended(dir("d") + dir("d/e") + symlink(name, target)), {.contents = true});
+  };
+  EXPECT_EQ(with_link("d/l", "../x").limit, "link");
+  EXPECT_EQ(with_link("d/e/l", "../../x").limit, "link");
+  EXPECT_EQ(tree_.listing(), "");
+  EXPECT_TRUE(with_link("d/e/l", "../x").ok);
+}
+
 TEST_F(Unpack, RemovesWhatAKilledOneLeft) {
   std::filesystem::create_directories(tree_.place_path() + "/.sandboxd-0123456789abcdef/d");
   std::filesystem::create_directory(tree_.place_path() + "/.sandboxd-mine");
