@@ -18,6 +18,8 @@ from .model import StrPath
 _MOST_HEADER = 64 << 10
 _ABOUT_THE_NEXT = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
+_MOST_GLOBALS = 1000  # keys of headers that are about all entries: tarfile keeps them
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -68,12 +70,12 @@ def _pack_one(tar: tarfile.TarFile, path: str, name: str) -> None:
 
 def unpack(archive: IO[bytes], destination: StrPath, bounds: Bounds) -> List[str]:
     """Unpacks below a directory that exists, all or nothing; returns the paths of what lies in it now. What is there already is
-    not replaced: FileExistsError."""
+    not replaced: FileExistsError. Permission bits lose the umask."""
     folder = tempfile.mkdtemp(prefix=".sandboxd-", dir=destination)
     try:
         try:
             with tarfile.open(fileobj=archive, mode="r|", tarinfo=_Header, errorlevel=2) as tar:
-                _Unpacking(folder, bounds).all(tar)
+                _Unpacking(folder, bounds, _umask_in(folder)).all(tar)
         except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
             raise UnsafeArchive(f"no archive: {error}") from error
         names = sorted(os.listdir(folder))
@@ -87,9 +89,19 @@ def unpack(archive: IO[bytes], destination: StrPath, bounds: Bounds) -> List[str
         shutil.rmtree(folder)
 
 
+def _umask_in(folder: str) -> int:
+    """Of a directory that is made: umask(2) tells it only by changing it, for all threads."""
+    probe = os.path.join(folder, "umask")
+    os.mkdir(probe, 0o777)
+    mode = os.stat(probe).st_mode
+    os.rmdir(probe)
+    return 0o777 & ~mode
+
+
 class _Unpacking:
-    def __init__(self, folder: str, bounds: Bounds) -> None:
+    def __init__(self, folder: str, bounds: Bounds, umask: int) -> None:
         self._folder = folder
+        self._umask = umask
         self._bounds = bounds
         self._entries = 0
         self._bytes = 0
@@ -100,6 +112,8 @@ class _Unpacking:
     def all(self, tar: tarfile.TarFile) -> None:
         while (member := tar.next()) is not None:
             setattr(tar, "members", [])  # each that was read would be kept
+            if len(tar.pax_headers) > _MOST_GLOBALS:
+                raise UnsafeArchive(f"global headers of more than {_MOST_GLOBALS} keys")
             parts = self._parts(member)
             if parts:
                 self._one(tar, member, parts)
@@ -117,6 +131,9 @@ class _Unpacking:
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if name.startswith("/") or ".." in parts or "\0" in name:
             raise UnsafeArchive(f"the name {name!r} leads out")
+        # A pax header says it too, of a directory as well; tarfile believes a negative one.
+        if member.size < 0 or (member.size and not member.isreg()):
+            raise UnsafeArchive(f"{name!r} has the size {member.size}")
         self._entries += 1
         self._bytes += member.size
         for what, value, most in (("entries", self._entries, self._bounds.entries), ("bytes", self._bytes, self._bounds.size),
@@ -134,7 +151,7 @@ class _Unpacking:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             if member.isdir():
                 os.makedirs(path, mode=0o700, exist_ok=True)
-                self._modes[path] = member.mode & 0o777 | 0o700
+                self._modes[path] = member.mode & 0o777 & ~self._umask | 0o700
             elif member.issym():
                 self._links.append((path, _inner_target(member, len(parts))))
             elif member.isreg() and not member.issparse():
@@ -152,7 +169,7 @@ class _Unpacking:
                 shutil.copyfileobj(content, file)
             if file.tell() != member.size:
                 raise UnsafeArchive(f"{member.name!r} is cut")
-            os.fchmod(fd, member.mode & 0o777)
+            os.fchmod(fd, member.mode & 0o777 & ~self._umask)
 
 
 def _inner_target(member: tarfile.TarInfo, depth: int) -> str:

@@ -64,6 +64,12 @@ class Unpack(Case):
         _archive.unpack(archive(entry("a", mode=0o6755)), self.to, sandboxd.Bounds())
         self.assertEqual(os.stat(os.path.join(self.to, "a")).st_mode & 0o7777, 0o755)
 
+    def test_the_umask_holds(self):
+        self.addCleanup(os.umask, os.umask(0o027))
+        _archive.unpack(archive(entry("d", tarfile.DIRTYPE, mode=0o777), entry("d/f", mode=0o666)), self.to, sandboxd.Bounds())
+        self.assertEqual(os.stat(os.path.join(self.to, "d")).st_mode & 0o7777, 0o750)
+        self.assertEqual(os.stat(os.path.join(self.to, "d/f")).st_mode & 0o7777, 0o640)
+
     def test_replaces_nothing(self):
         os.mkdir(os.path.join(self.to, "b"))
         with self.assertRaises(FileExistsError):
@@ -102,6 +108,18 @@ class Refuses(Case):
         self.refused(entry("a"), entry("b"), entries=1)
         self.refused(entry("a", content=b"12345"), size=4)
         self.refused(entry("a/b/c"), depth=2)
+
+    def test_a_size_below_zero(self):
+        for kind in (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.REGTYPE):
+            header = tarfile.TarInfo("d")
+            header.type, header.linkname, header.pax_headers = kind, "x", {"size": "-1000000"}
+            self.refused((header, b""), entry("f", content=b"x" * 200), size=100)
+
+    def test_global_headers_without_end(self):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, pax_headers={f"k{i}": "v" for i in range(1001)}) as tar:
+            tar.addfile(entry("f")[0])
+        self.refused(io.BytesIO(out.getvalue()))
 
     def test_headers_that_lie(self):
         good = archive(entry("a", content=b"x" * 600)).getvalue()
