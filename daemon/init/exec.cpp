@@ -87,8 +87,13 @@ void exec_job(State& state, std::uint32_t number, int plan_fd, int program_fd) {
   Outcome keeping{};
   if (!can_keep) keeping = check_keeping();
   can_keep = keeping.ok();
-  const bool known = number <= wire::kFirstJob || find_job(number) != nullptr;
+  bool known = number <= wire::kFirstJob || find_job(number) != nullptr;
   Job* job = known || !can_keep ? nullptr : new_job();
+  if (job == nullptr && can_keep) {
+    collect_told(state);
+    known = number <= wire::kFirstJob || find_job(number) != nullptr;
+    if (!known) job = new_job();
+  }
   if (job == nullptr) {
     sys::raw(SYS_close, plan_fd);
     if (program_fd >= 0) sys::raw(SYS_close, program_fd);

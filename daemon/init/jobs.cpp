@@ -56,7 +56,8 @@ Job* new_job() {
     job.shared.execs = job.shared.unsafe = job.shared.exited = job.shared.overrun = false;
     job.shared.told_start = job.shared.keeper_tells = false;
     job.shared.fault = 0;
-    job.shared.status = job.shared.survivors = job.shared.told_end = 0;
+    job.shared.status = job.shared.survivors = 0;
+    job.shared.told_end = 0;
     job.probe = job.told_off = job.killed = job.failed = job.reported = false;
     job.keeper = 0;
     job.stack = job.sync = job.inner_sync = job.program = -1;

@@ -43,7 +43,7 @@ struct Shared {
   const char* fault_text = nullptr;  // before `fault`
   int status = 0;                    // before `exited`
   int survivors = 0;                 // before the keeper's end
-  int told_end = 0;                  // likewise: how many of kJobExited and kJobGone it has sent
+  std::atomic<int> told_end{0};      // how many of kJobExited and kJobGone the keeper has sent
   rusage usage{};
 };
 
@@ -94,6 +94,7 @@ void kill_job(Job& job);
 void signal_job(Job& job, int number);
 void job_ended(State& state, Job& job);  // `exited` or `fault` is there
 wire::InitEventRecord exit_record(const Job& job);
+void collect_told(State& state);
 bool child_ended(State& state, int pid, int status,
                  const rusage& usage);  // of jail-init itself; true: a job's or a keeper's
 void check_job_times(State& state, std::uint64_t now);

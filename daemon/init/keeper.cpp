@@ -106,7 +106,7 @@ void tell_end(Job& job) {
     const long sent =
         sys::raw(SYS_sendto, wire::kInitControlFd, &record, sizeof record, MSG_NOSIGNAL | MSG_DONTWAIT, nullptr, 0);
     if (sent != sizeof record) return;
-    job.shared.told_end = i + 1;
+    job.shared.told_end.store(i + 1, std::memory_order_release);
     record.event = wire::InitEvent::kJobGone;
     record.value = 0;
   }

@@ -177,6 +177,20 @@ bool child_ended(State& state, int pid, int status, const rusage& usage) {
   return false;
 }
 
+// sandboxd may know of an end that was not reaped yet, and take the job for gone: its entry is wanted. Such a keeper has
+// nothing left to do but to say so, without waiting, and to exit; no job can stop it.
+void collect_told(State& state) {
+  for (Job& job : jobs()) {
+    if (job.stage == Stage::kFree || job.keeper == 0 || job.shared.told_end.load(std::memory_order_acquire) < 2)
+      continue;
+    int status = 0;
+    rusage usage{};
+    long pid = -EINTR;
+    while (pid == -EINTR) pid = sys::raw(SYS_wait4, job.keeper, &status, __WALL, &usage);
+    if (pid > 0) child_ended(state, static_cast<int>(pid), status, usage);
+  }
+}
+
 void check_job_times(State& state, std::uint64_t now) {
   for (Job& job : jobs()) {
     if (job.stage == Stage::kFree) continue;
