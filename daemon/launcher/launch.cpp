@@ -22,6 +22,7 @@
 #include "base/ids.h"
 #include "base/socket.h"
 #include "base/text.h"
+#include "cgroups/usage.h"
 #include "daemon/launcher/audit_record.h"
 #include "daemon/launcher/claim.h"
 #include "daemon/launcher/fault.h"
@@ -90,6 +91,7 @@ class Launch {
   Step pin_and_map();
   Step await_ack();
   Step await_ready_and_read_back();
+  [[nodiscard]] StepError explained(StepError failed) const;
   Result<UniqueFd> clone_client_tree(int fd, bool directory);
   Status say(wire::Sync what);
 
@@ -397,6 +399,16 @@ Step Launch::pin_and_map() {
   return {};
 }
 
+// What the jail's own set-up takes is the jail's too: the kernel may have killed it for that, and all that we saw is its death.
+StepError Launch::explained(StepError failed) const {
+  const auto text = cgroup_ ? cgroup_->read("memory.events") : Result<std::string>(Error{});
+  const auto events = text.ok() ? cgroups::parse_memory_events(*text) : Result<cgroups::MemoryEvents>(text.error());
+  if (events.ok() && events->oom_kill > 0)
+    failed.error =
+        sys_error_code(ENOMEM, "memory_max is {}, and the jail's own set-up needs more", plan_.limits.memory_max);
+  return failed;
+}
+
 Step Launch::await_ready_and_read_back() {
   auto ready = wait_readable(sync_.get(), monotonic_usec() + kStepTimeUsec);
   STEP("set-up", ready);
@@ -441,13 +453,13 @@ Step Launch::run() {
       Row{"launch:files", &Launch::open_statistics}, Row{"launch:ack", &Launch::await_ack}};
   for (const Row& row : kOrder) {
     fault_point(row.name);
-    if (Step failed = (this->*row.run)()) return failed;
+    if (Step failed = (this->*row.run)()) return explained(std::move(*failed));
   }
   fault_point("launch:acked");
   // A jail whose set-up failed meanwhile has closed its end, and left a record that says why: it is read below.
   if (const Status told = say(wire::Sync::kAcked); !told.ok() && told.error().code != EPIPE)
     return StepError{"set-up", told.error(), false};
-  if (Step failed = await_ready_and_read_back()) return failed;
+  if (Step failed = await_ready_and_read_back()) return explained(std::move(*failed));
   fault_point("launch:go");
   STEP("set-up", say(wire::Sync::kGo));
   fault_point("launch:answer");

@@ -1,4 +1,8 @@
 // memory_max: everything that a jail's processes make the kernel keep, whoever of them it was.
+#include <cerrno>
+
+#include <unistd.h>
+
 #include "tests/limits/limits.h"
 
 namespace sandboxd::test {
@@ -92,6 +96,17 @@ TEST_F(MemoryLimit, IsWhatInspectReadsFromTheKernel) {
   EXPECT_THAT(launched.started->enforced, Contains(wire::Enforced{"pids_max", "cgroup pids.max"}));
   EXPECT_THAT(launched.started->enforced, Contains(wire::Enforced{"scratch_max", "tmpfs size"}));
   EXPECT_THAT(launched.started->unenforced, testing::IsEmpty());
+  EXPECT_TRUE(client().remove(plan.number));
+}
+
+TEST_F(MemoryLimit, TooSmallForTheSetUpIsSaidSo) {
+  NEEDS_CONTROLLER("memory");
+  wire::JailPlan plan = limited({"beat", "1"});
+  plan.limits.memory_max = 64 * 1024;
+  const Launched refused = start(plan);
+  ASSERT_TRUE(refused.failed.has_value());
+  EXPECT_EQ(refused.failed->code, ENOMEM) << refused.failed->step << ": " << refused.failed->detail;
+  EXPECT_THAT(refused.failed->detail, testing::HasSubstr("memory_max is 65536"));
   EXPECT_TRUE(client().remove(plan.number));
 }
 
