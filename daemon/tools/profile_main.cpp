@@ -3,74 +3,46 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <span>
 #include <string>
 #include <vector>
+
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
-#include "daemon/profilec/compile_set.h"
-#include "daemon/profilec/config.h"
 #include "daemon/tools/profile_report.h"
+#include "daemon/tools/profile_subject.h"
+#include "seccomp-profiles/compiler/compare.h"
+#include "seccomp-profiles/compiler/disassemble.h"
 #include "seccomp-profiles/compiler/emit.h"
 #include "seccomp-profiles/compiler/syscalls.h"
-#include "seccomp-profiles/model/json_tree.h"
 
 namespace sandboxd::tools {
 namespace {
 
 using filters::Arch;
-using profilec::Owner;
-using profilec::SourceFiles;
 
 struct Options {
   std::string config{};
   std::vector<std::string> files{};
   std::string what{};  // a profile's name or file; a filter's name
+  std::string other{};
   std::string call{};
   std::string profile{};  // empty: the configured default
   std::string arch{};
+  std::string unix_sockets = "none";  // of a filter without a profile
+  std::string output{};
   bool json = false;
+  bool text = false;
 };
 
-bool is_file_name(const std::string& text) { return text.find('/') != std::string::npos || text.ends_with(".json"); }
-
-struct Loaded {
-  wire::Config config{};
-  SourceFiles files{};
-};
-
-Result<Loaded> load(const Options& options) {
-  Loaded loaded;
-  TRY_ASSIGN(std::string shipped, profilec::shipped_profile_folder());
-  const profilec::SetSources sources{options.config, std::move(shipped), Owner::kAnyone};
-  TRY_ASSIGN(loaded.config, profilec::load_config(sources));
-  TRY_ASSIGN(loaded.files, profilec::open_sources(sources, loaded.config));
-  return loaded;
-}
-
-enum class FileKind { kProfile, kFilter, kIncluded };
-
-// A file with rules is a filter, or, when it has no default, one that filters include; anything else is a profile.
-Result<FileKind> kind_of(const std::string& path) {
-  TRY_ASSIGN(const std::string text, profilec::read_checked_file(path, Owner::kAnyone));
-  TRY_ASSIGN(const filters::JsonNode root, filters::parse_json(text, path));
-  const filters::Cursor file(root, path);
-  if (!file.has("rules")) return FileKind::kProfile;
-  return file.has("default") ? FileKind::kFilter : FileKind::kIncluded;
-}
-
-// The smallest filter that includes that file.
-filters::Loader including(const SourceFiles& files, const std::string& name) {
-  return [&files, name](std::string_view wanted) -> Result<filters::SourceText> {
-    if (wanted != "check") return files.filter(wanted);
-    return filters::SourceText{"check", fmt::format(R"({{"name":"check","description":"-",
-      "default":{{"action":"errno","errno":"ENOSYS","why":"-"}},"foreign_abi":{{"action":"errno","errno":"ENOSYS","why":"-"}},
-      "rules":[{{"include":"{}"}}]}})",
-                                                    name)};
-  };
+std::string name_of_file(const std::string& path) {
+  const std::string file = path.substr(path.rfind('/') + 1);
+  return file.substr(0, file.rfind('.'));
 }
 
 Result<std::string> sizes_of(const filters::Filter& filter, const filters::Parameters& parameters) {
@@ -86,11 +58,9 @@ void print_line(const nlohmann::json& value) {
   fmt::print("{}\n", value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
-Status check_filter_file(const Options& options, SourceFiles& files, const std::string& path, FileKind kind) {
-  TRY_ASSIGN(const std::string name, files.add_filter(path));
-  const bool whole = kind == FileKind::kFilter;
-  TRY_ASSIGN(const filters::Filter filter, whole ? filters::load_filter(name, files.filter_loader())
-                                                 : filters::load_filter("check", including(files, name)));
+Status check_filter_file(const Options& options, Sources& sources, const std::string& path, FileKind kind) {
+  TRY_ASSIGN(const filters::Filter filter, load_filter_file(sources, path, kind));
+  const std::string name = kind == FileKind::kFilter ? filter.name : name_of_file(path);
   for (const std::string unix_sockets : {"none", "any"}) {
     TRY_ASSIGN(const std::string sizes, sizes_of(filter, {{"unix_sockets", unix_sockets}}));
     if (options.json) {
@@ -102,79 +72,140 @@ Status check_filter_file(const Options& options, SourceFiles& files, const std::
   return {};
 }
 
-Status check_profile_file(const Options& options, SourceFiles& files, const std::string& path) {
-  TRY_ASSIGN(const std::string name, files.add_profile(path));
-  TRY_ASSIGN(const filters::Profile profile, filters::load_profile(name, files.profile_source()));
-  TRY_ASSIGN(const filters::Filter filter, filters::load_filter(profile.filter, files.filter_loader())
-                                               .context("{}: filter {}", path, sandboxd::quoted(profile.filter)));
-  TRY_ASSIGN(const std::string sizes, sizes_of(filter, {{"unix_sockets", profile.unix_sockets}}));
+Status check_profile_file(const Options& options, Sources& sources, const std::string& path) {
+  TRY_ASSIGN(const Subject subject, find_subject(sources, is_file_name(path) ? path : "./" + path, {}));
+  TRY_ASSIGN(const std::string sizes, sizes_of(subject.filter, subject.parameters));
+  const filters::Profile& profile = *subject.profile;
   if (options.json) {
-    print_line({{"file", path}, {"profile", name}, {"filter", profile.filter}, {"size", sizes}});
+    print_line({{"file", path}, {"profile", profile.name}, {"filter", profile.filter}, {"size", sizes}});
   } else {
-    fmt::print("{}: profile '{}', filter '{}': {}\n", path, name, profile.filter, sizes);
+    fmt::print("{}: profile '{}', filter '{}': {}\n", path, profile.name, profile.filter, sizes);
   }
   return {};
 }
 
 // Files that are checked together see each other: a profile may inherit the one before it.
 Status check(const Options& options) {
-  TRY_ASSIGN(Loaded loaded, load(options));
+  TRY_ASSIGN(Sources sources, open_sources(options.config));
   for (const std::string& path : options.files) {
     TRY_ASSIGN(const FileKind kind, kind_of(path));
-    TRY(kind == FileKind::kProfile ? check_profile_file(options, loaded.files, path)
-                                   : check_filter_file(options, loaded.files, path, kind));
+    TRY(kind == FileKind::kProfile ? check_profile_file(options, sources, path)
+                                   : check_filter_file(options, sources, path, kind));
   }
   return {};
 }
 
-Result<filters::Profile> find_profile(Loaded& loaded, const std::string& what) {
-  std::string name = what.empty() ? loaded.config.default_profile : what;
-  if (is_file_name(name)) {
-    TRY_ASSIGN(name, loaded.files.add_profile(name));
-  }
-  return filters::load_profile(name, loaded.files.profile_source());
-}
-
 Status show(const Options& options) {
-  TRY_ASSIGN(Loaded loaded, load(options));
-  TRY_ASSIGN(const filters::Profile profile, find_profile(loaded, options.what));
-  fmt::print("{}\n", resolved_json(profile));
+  TRY_ASSIGN(Sources sources, open_sources(options.config));
+  TRY_ASSIGN(const Subject subject, find_subject(sources, options.what, options.unix_sockets));
+  fmt::print("{}\n", subject.profile ? resolved_json(*subject.profile) : rules_json(subject.filter));
   return {};
 }
 
 Status list(const Options& options) {
-  TRY_ASSIGN(Loaded loaded, load(options));
-  TRY_ASSIGN(const std::vector<std::string> names, loaded.files.profile_names());
+  TRY_ASSIGN(Sources sources, open_sources(options.config));
+  TRY_ASSIGN(const std::vector<std::string> names, sources.files.profile_names());
   for (const std::string& name : names) {
-    TRY_ASSIGN(const filters::Profile profile, find_profile(loaded, name));
+    TRY_ASSIGN(const filters::Profile profile, filters::load_profile(name, sources.files.profile_source()));
     fmt::print("{:<16} {} ({})\n", name, escaped(profile.description), escaped(profile.file));
   }
   return {};
 }
 
+Result<Arch> wanted_arch(const Options& options) {
+  return options.arch.empty() ? Result<Arch>(filters::host_arch()) : filters::arch_from_text(options.arch);
+}
+
 Status explain(const Options& options) {
-  TRY_ASSIGN(Loaded loaded, load(options));
-  TRY_ASSIGN(const filters::Profile profile, find_profile(loaded, options.profile));
-  TRY_ASSIGN(const filters::Filter filter, filters::load_filter(profile.filter, loaded.files.filter_loader()));
-  Arch arch = filters::host_arch();
-  if (!options.arch.empty()) {
-    TRY_ASSIGN(arch, filters::arch_from_text(options.arch));
-  }
+  TRY_ASSIGN(Sources sources, open_sources(options.config));
+  TRY_ASSIGN(const Subject subject, find_subject(sources, options.profile, options.unix_sockets));
+  TRY_ASSIGN(const Arch arch, wanted_arch(options));
   if (!filters::is_syscall_name(options.call))
     return make_error("unknown system call {}; expected a name from syscalls(2)", sandboxd::quoted(options.call));
   if (!filters::syscall_number(arch, options.call))
     return make_error("{} has no system call {}", to_text(arch), sandboxd::quoted(options.call));
-  TRY_ASSIGN(const filters::BoundFilter bound,
-             filters::bind_filter(filter, arch, {{"unix_sockets", profile.unix_sockets}}));
+  TRY_ASSIGN(const filters::BoundFilter bound, filters::bind_filter(subject.filter, arch, subject.parameters));
   fmt::print("{}", options.json ? explain_json(bound, options.call) + "\n" : explain_text(bound, options.call));
   return {};
 }
 
+Result<std::vector<filters::CallDifference>> filter_difference(const Subject& before, const Subject& after, Arch arch) {
+  TRY_ASSIGN(const filters::BoundFilter was, filters::bind_filter(before.filter, arch, before.parameters));
+  TRY_ASSIGN(const filters::BoundFilter is, filters::bind_filter(after.filter, arch, after.parameters));
+  return compare_filters(was, is);
+}
+
+// Each with sources of its own: two files of one name are what one wants to compare.
+Status diff(const Options& options) {
+  TRY_ASSIGN(const Arch arch, wanted_arch(options));
+  TRY_ASSIGN(Sources old_sources, open_sources(options.config));
+  TRY_ASSIGN(Sources new_sources, open_sources(options.config));
+  TRY_ASSIGN(const Subject before, find_subject(old_sources, options.what, options.unix_sockets));
+  TRY_ASSIGN(const Subject after, find_subject(new_sources, options.other, options.unix_sockets));
+  if (before.profile.has_value() != after.profile.has_value())
+    return make_error("{} and {} can't be compared: one is a profile, the other a filter", options.what, options.other);
+  Difference difference;
+  if (before.profile) difference.keys = compare_profiles(*before.profile, *after.profile);
+  difference.answers = compare_answers(before.filter, after.filter);
+  TRY_ASSIGN(difference.calls, filter_difference(before, after, arch));
+  fmt::print("{}", options.json ? difference_json(difference) + "\n" : difference_text(difference));
+  return {};
+}
+
+Status write_program(const std::string& path, std::span<const sock_filter> program) {
+  const std::vector<std::uint8_t> bytes = filters::to_bytes(program);
+  std::FILE* out = path.empty() ? stdout : std::fopen(path.c_str(), "wbe");
+  if (out == nullptr) return sys_error("open {}", sandboxd::quoted(path));
+  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), out) == bytes.size() && std::fflush(out) == 0;
+  const Status status = written ? Status() : sys_error("write {}", path.empty() ? "standard output" : path);
+  if (out != stdout && std::fclose(out) != 0 && status.ok()) return sys_error("close {}", sandboxd::quoted(path));
+  return status;
+}
+
+// Bytes for a file or a pipe, text for a person.
+Status compile(const Options& options) {
+  TRY_ASSIGN(Sources sources, open_sources(options.config));
+  TRY_ASSIGN(const Subject subject, find_subject(sources, options.what, options.unix_sockets));
+  TRY_ASSIGN(const Arch arch, wanted_arch(options));
+  TRY_ASSIGN(const std::vector<sock_filter> program,
+             filters::compile_filter(subject.filter, arch, subject.parameters).context("{}", subject.name()));
+  const bool as_text = options.text || (options.output.empty() && ::isatty(STDOUT_FILENO) == 1);
+  if (!as_text) return write_program(options.output, program);
+  fmt::print("; filter '{}' of '{}', {}: {} instructions\n{}", subject.filter.name, subject.name(), to_text(arch),
+             program.size(), filters::disassemble(program, arch));
+  return {};
+}
+
 Status table(const Options& options) {
-  TRY_ASSIGN(Loaded loaded, load(options));
-  TRY_ASSIGN(const filters::Filter filter, filters::load_filter(options.what, loaded.files.filter_loader()));
+  TRY_ASSIGN(Sources sources, open_sources(options.config));
+  TRY_ASSIGN(const filters::Filter filter, filters::load_filter(options.what, sources.files.filter_loader()));
   fmt::print("{}", refusals_page(filter));
   return {};
+}
+
+void add_unix_sockets(CLI::App& verb, Options& options) {
+  verb.add_option("--unix-sockets", options.unix_sockets, "none or any: what a profile of a filter file would say")
+      ->check(CLI::IsMember({"none", "any"}));
+}
+
+CLI::App& add_diff(CLI::App& app, Options& options) {
+  CLI::App* verb = app.add_subcommand("diff", "what two profiles, or two filter files, do differently");
+  verb->add_option("A", options.what, "name or file")->required();
+  verb->add_option("B", options.other, "name or file")->required();
+  verb->add_option("--arch", options.arch, "x86_64 or aarch64; this machine's if left out");
+  verb->add_flag("--json", options.json);
+  add_unix_sockets(*verb, options);
+  return *verb;
+}
+
+CLI::App& add_compile(CLI::App& app, Options& options) {
+  CLI::App* verb = app.add_subcommand("compile", "the BPF program of a profile's filter: bytes, or text on a terminal");
+  verb->add_option("PROFILE", options.what, "name or file, also of a filter; the configured default if left out");
+  verb->add_option("--arch", options.arch, "x86_64 or aarch64; this machine's if left out");
+  verb->add_option("-o,--output", options.output, "write the bytes to this file");
+  verb->add_flag("--text", options.text, "the program as text, wherever it goes")->excludes("--output");
+  add_unix_sockets(*verb, options);
+  return *verb;
 }
 
 int run(int argc, char** argv) {
@@ -194,16 +225,21 @@ int run(int argc, char** argv) {
   check_app->add_option("FILE", options.files)->required();
   check_app->add_flag("--json", options.json, "print JSON, a line for each file");
   check_app->callback([&] { finish(check); });
-  CLI::App* show_app = app.add_subcommand("show", "a profile with all that it inherits");
+  CLI::App* show_app = app.add_subcommand("show", "a profile with all that it inherits, or the rules of a filter file");
   show_app->add_option("PROFILE", options.what, "name or file; the configured default if left out");
+  show_app->add_flag("--json", options.json, "for show it is JSON always");
   show_app->callback([&] { finish(show); });
   app.add_subcommand("list", "the profiles, and where they come from")->callback([&] { finish(list); });
   CLI::App* explain_app = app.add_subcommand("explain", "which rules decide a system call, and why");
   explain_app->add_option("SYSCALL", options.call)->required();
-  explain_app->add_option("--profile", options.profile, "name or file; the configured default if left out");
+  explain_app->add_option("--profile", options.profile,
+                          "name or file, also of a filter; the configured default if left out");
   explain_app->add_option("--arch", options.arch, "x86_64 or aarch64; this machine's if left out");
   explain_app->add_flag("--json", options.json);
   explain_app->callback([&] { finish(explain); });
+  for (CLI::App* one : {show_app, explain_app}) add_unix_sockets(*one, options);
+  add_diff(app, options).callback([&] { finish(diff); });
+  add_compile(app, options).callback([&] { finish(compile); });
   CLI::App* table_app = app.add_subcommand("table", "a Markdown page of what a filter refuses");
   table_app->add_option("FILTER", options.what)->required();
   table_app->callback([&] { finish(table); });

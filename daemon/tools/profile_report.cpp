@@ -105,6 +105,98 @@ std::string resolved_json(const filters::Profile& profile) {
   return value.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
+namespace {
+
+// Keys as "limits.nofile" with their values; lists of words and the parts of a tmpfs as one text each.
+std::map<std::string, std::string> leaves_of(const filters::Profile& profile) {
+  std::map<std::string, std::string> leaves;
+  const Json value = Json::parse(resolved_json(profile), nullptr, false);
+  for (const auto& [key, member] : value.items()) {
+    if (key == "name" || key == "description") continue;
+    if (key == "tmpfs") {
+      for (const Json& one : member) leaves["tmpfs " + one.value("path", "")] = one.dump();
+    } else if (member.is_object()) {
+      for (const auto& [name, inner] : member.items())
+        leaves[key + "." + name] = inner.is_string() ? inner.get<std::string>() : inner.dump();
+    } else {
+      leaves[key] = member.is_string() ? member.get<std::string>() : member.dump();
+    }
+  }
+  return leaves;
+}
+
+}  // namespace
+
+std::string rules_json(const filters::Filter& filter) {
+  Json rules = Json::array();
+  for (const Rule& rule : filter.rules) {
+    Json one = {{"action", to_text(rule.action)}, {"calls", calls_text(rule)}};
+    if (!rule.when.empty()) one["when"] = conditions_text(rule);
+    if (!rule.profile.empty()) one["profile"] = parameters_text(rule);
+    one.update({{"why", rule.why}, {"file", rule.file}, {"line", rule.line}});
+    rules.push_back(std::move(one));
+  }
+  const Json value = {{"name", filter.name},
+                      {"description", filter.description},
+                      {"default", to_text(filter.default_action)},
+                      {"foreign_abi", to_text(filter.foreign_action)},
+                      {"files", filter.files},
+                      {"rules", rules}};
+  return value.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+std::vector<KeyDifference> compare_profiles(const filters::Profile& before, const filters::Profile& after) {
+  const auto was = leaves_of(before);
+  const auto is = leaves_of(after);
+  std::map<std::string, KeyDifference> all;
+  for (const auto& [key, value] : was) all[key].before = value;
+  for (const auto& [key, value] : is) all[key].after = value;
+  std::vector<KeyDifference> differences;
+  for (auto& [key, one] : all) {
+    if (one.before != one.after) differences.push_back({key, one.before, one.after});
+  }
+  return differences;
+}
+
+std::vector<KeyDifference> compare_answers(const filters::Filter& before, const filters::Filter& after) {
+  std::vector<KeyDifference> differences;
+  const auto compare = [&](std::string key, const filters::Action& was, const filters::Action& is) {
+    if (!(was == is)) differences.push_back({std::move(key), to_text(was), to_text(is)});
+  };
+  compare("calls without a rule", before.default_action, after.default_action);
+  compare("calls of another ABI", before.foreign_action, after.foreign_action);
+  return differences;
+}
+
+std::string difference_text(const Difference& difference) {
+  std::string text;
+  const auto add = [&](const std::string& head, const std::string& before, const std::string& after) {
+    text += head + "\n";
+    if (!before.empty()) text += "  - " + before + "\n";
+    if (!after.empty()) text += "  + " + after + "\n";
+  };
+  for (const KeyDifference& one : difference.keys) add(one.key, one.before, one.after);
+  for (const KeyDifference& one : difference.answers) add(one.key, one.before, one.after);
+  for (const filters::CallDifference& one : difference.calls)
+    add(fmt::format("{}", fmt::join(one.calls, ", ")), one.before, one.after);
+  return text;
+}
+
+std::string difference_json(const Difference& difference) {
+  const auto keys_json = [](const std::vector<KeyDifference>& keys) {
+    Json list = Json::array();
+    for (const KeyDifference& one : keys)
+      list.push_back({{"key", one.key}, {"before", one.before}, {"after", one.after}});
+    return list;
+  };
+  Json calls = Json::array();
+  for (const filters::CallDifference& one : difference.calls)
+    calls.push_back({{"syscalls", one.calls}, {"before", one.before}, {"after", one.after}});
+  const Json value = {
+      {"keys", keys_json(difference.keys)}, {"answers", keys_json(difference.answers)}, {"calls", std::move(calls)}};
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 std::string explain_text(const filters::BoundFilter& bound, const std::string& call) {
   const filters::Filter& filter = *bound.filter;
   const filters::BoundCall* found = call_of(bound, call);

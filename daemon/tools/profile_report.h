@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "seccomp-profiles/compiler/bind.h"
+#include "seccomp-profiles/compiler/compare.h"
 #include "seccomp-profiles/model/filter.h"
 #include "seccomp-profiles/model/profile.h"
 
@@ -11,6 +13,28 @@ namespace sandboxd::tools {
 
 // The profile with all that it inherits, in the format of a profile file.
 [[nodiscard]] std::string resolved_json(const filters::Profile& profile);
+
+// A filter's rules in order, with what they include; for people and scripts, not a filter file.
+[[nodiscard]] std::string rules_json(const filters::Filter& filter);
+
+// Something that is said differently: a key of a profile as "limits.nofile", or what a filter does with calls without a rule.
+// Empty text: not said at all.
+struct KeyDifference {
+  std::string key{};
+  std::string before{};
+  std::string after{};
+};
+struct Difference {
+  std::vector<KeyDifference> keys{};
+  std::vector<KeyDifference> answers{};
+  std::vector<filters::CallDifference> calls{};
+};
+[[nodiscard]] std::vector<KeyDifference> compare_profiles(const filters::Profile& before,
+                                                          const filters::Profile& after);
+[[nodiscard]] std::vector<KeyDifference> compare_answers(const filters::Filter& before, const filters::Filter& after);
+// Text: lines "- before" and "+ after" under what they are about; nothing when there is no difference.
+[[nodiscard]] std::string difference_text(const Difference& difference);
+[[nodiscard]] std::string difference_json(const Difference& difference);
 
 // Which rules decide a call, in order, with their reasons: for people, and as one JSON object.
 [[nodiscard]] std::string explain_text(const filters::BoundFilter& bound, const std::string& call);

@@ -43,7 +43,8 @@ _sandboxctl() {
         [cp]="--size-max --entries-max --depth-max" ["files ls"]="" ["files stat"]="" ["files cat"]="--raw"
         ["files write"]="--append -a --exclusive -x --mode -m" ["files rm"]="--recursive -r"
         [events]="--follow -f --after --epoch" [info]="--features" [doctor]="--state-dir --config"
-        ["profile list"]="" ["profile show"]="" ["profile check"]="" ["profile explain"]="" ["audit verify"]=""
+        ["profile list"]="" ["profile show"]="" ["profile check"]="" ["profile explain"]="" ["profile diff"]="" ["profile compile"]=""
+        ["audit verify"]=""
     )
     # Options that take a word of their own; --workspace takes one only after '='.
     local valued=" --socket --profile --name --label --workspace-dir --at --workdir -w --bind --ro-bind --root --tmpfs --dir --hostname
@@ -109,7 +110,7 @@ _sandboxctl() {
             [[ $verb == cp ]] && COMPREPLY+=($(compgen -f -- "$current"))
             compopt -o nospace
             ;;
-        profile) COMPREPLY=($(compgen -W "list show check explain" -- "$current")) ;;
+        profile) COMPREPLY=($(compgen -W "list show check explain diff compile" -- "$current")) ;;
         audit) COMPREPLY=($(compgen -W "verify" -- "$current")) ;;
         exec)
             if [[ -z $target ]]; then
@@ -126,7 +127,7 @@ _sandboxctl() {
             fi
             ;;
         inspect | freeze | thaw | extend | rm | jobs) COMPREPLY=($(compgen -W "$(_sandboxctl_jails "$socket")" -- "$current")) ;;
-        "profile show") _sandboxctl_value --profile "$current" "$socket" ;;
+        "profile show" | "profile diff" | "profile compile") _sandboxctl_value --profile "$current" "$socket" ;;
         "profile check") COMPREPLY=($(compgen -f -- "$current")) ;;
         "audit verify") COMPREPLY=($(compgen -d -- "$current")) ;;
         run | explain) COMPREPLY=($(compgen -c -- "$current")) ;;

@@ -62,6 +62,10 @@ int fail(const Invocation& invocation, std::string_view text, int status = kOwnF
 int fail(const Invocation& invocation, const Error& error);
 int fail(const Invocation& invocation, const client::Error& error);
 
+// Runs a program of ours beside this one or in its libexec, in place of this process. `arguments` come before the command
+// line's own. Returns only when that fails.
+int run_tool(const Invocation& invocation, const std::string& program, std::vector<std::string> arguments);
+
 // To the daemon that --socket, SANDBOXD_SOCKET and the caller's uid choose. A person can interrupt what waits for ever.
 client::Expected<client::Client> connect(const Globals& globals, client::Milliseconds timeout = client::kForever);
 

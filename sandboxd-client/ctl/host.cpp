@@ -32,6 +32,9 @@ Action bind_info(Options& options) {
   };
 }
 
+// As sandboxd-profile takes it: no daemon is asked for a file.
+bool is_file_name(std::string_view text) { return text.find('/') != std::string_view::npos || text.ends_with(".json"); }
+
 int list_profiles(const Invocation& invocation) {
   return ask(invocation, "org.sandboxd.Host.Profiles", Json::object(), [&](const Json& answer) {
     const Json profiles = answer.value("profiles", Json::array());
@@ -47,8 +50,9 @@ Action bind_profile_list(Options&) { return list_profiles; }
 
 Action bind_profile_show(Options& options) {
   auto name = std::make_shared<std::string>();
-  options.argument("NAME", *name, "the profile's name");
+  options.argument("NAME", *name, "the profile's name, or a file");
   return [name](const Invocation& invocation) {
+    if (is_file_name(*name)) return run_tool(invocation, "sandboxd-profile", {"show", *name});
     return ask(invocation, "org.sandboxd.Host.Profiles", {{"name", *name}}, [&](const Json& answer) {
       const Json profiles = answer.value("profiles", Json::array());
       if (profiles.empty())
@@ -60,7 +64,8 @@ Action bind_profile_show(Options& options) {
 
 constexpr std::array kVerbs = {
     Verb{"profile", "list", "list the profiles that the daemon has loaded", "", Runs::kNothing, bind_profile_list},
-    Verb{"profile", "show", "show a profile as the daemon has resolved it", "NAME", Runs::kNothing, bind_profile_show},
+    Verb{"profile", "show", "show a profile as the daemon has resolved it, or a file", "NAME|FILE", Runs::kNothing,
+         bind_profile_show},
     Verb{"", "info", "show the daemon and its host", "", Runs::kNothing, bind_info},
 };
 

@@ -37,13 +37,6 @@ Error exec_tool(const std::string& program, std::vector<std::string> arguments) 
                         sandboxd::quoted(directory));
 }
 
-// `arguments`: the tool's own, before those of the command line.
-int run_tool(const Invocation& invocation, const std::string& program, std::vector<std::string> arguments) {
-  if (invocation.globals.json) arguments.emplace_back("--json");
-  arguments.insert(arguments.end(), invocation.command.begin(), invocation.command.end());
-  return fail(invocation, exec_tool(program, std::move(arguments)));
-}
-
 Action tool(std::string program, std::vector<std::string> arguments) {
   return [program = std::move(program), arguments = std::move(arguments)](const Invocation& invocation) {
     return run_tool(invocation, program, arguments);
@@ -65,6 +58,8 @@ Action bind_doctor(Options& options) {
 
 Action bind_profile_check(Options&) { return tool("sandboxd-profile", {"check"}); }
 Action bind_profile_explain(Options&) { return tool("sandboxd-profile", {"explain"}); }
+Action bind_profile_diff(Options&) { return tool("sandboxd-profile", {"diff"}); }
+Action bind_profile_compile(Options&) { return tool("sandboxd-profile", {"compile"}); }
 Action bind_audit_verify(Options&) { return tool("sandboxd-audit-verify", {}); }
 
 constexpr std::array kVerbs = {
@@ -73,10 +68,20 @@ constexpr std::array kVerbs = {
     Verb{"profile", "check", "check profile files as the daemon would", "FILE...", Runs::kTool, bind_profile_check},
     Verb{"profile", "explain", "say which rules decide a system call, and why", "SYSCALL", Runs::kTool,
          bind_profile_explain},
+    Verb{"profile", "diff", "say what two profiles or filter files do differently", "A B", Runs::kTool,
+         bind_profile_diff},
+    Verb{"profile", "compile", "make the BPF program of a profile or filter file", "[PROFILE]", Runs::kTool,
+         bind_profile_compile},
     Verb{"audit", "verify", "check that an audit log is whole", "[DIR]", Runs::kTool, bind_audit_verify},
 };
 
 }  // namespace
+
+int run_tool(const Invocation& invocation, const std::string& program, std::vector<std::string> arguments) {
+  if (invocation.globals.json) arguments.emplace_back("--json");
+  arguments.insert(arguments.end(), invocation.command.begin(), invocation.command.end());
+  return fail(invocation, exec_tool(program, std::move(arguments)));
+}
 
 const std::span<const Verb> kToolVerbs = kVerbs;
 

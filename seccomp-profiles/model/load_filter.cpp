@@ -347,6 +347,7 @@ class FilterLoader {
     for (const Parameter& parameter : kParameters) names.push_back(parameter.name);
     TRY(at.only_keys(names));
     TRY_ASSIGN(const auto members, at.members());
+    if (members.empty()) return at.error("is empty; leave the key out, or name a parameter");
     for (const auto& [name, value_at] : members) {
       if (name == "$schema") return value_at.error("is no parameter");
       const auto* parameter = std::ranges::find(kParameters, name, &Parameter::name);

@@ -227,6 +227,12 @@ class Verbs(Case):
         self.assertEqual([json.loads(line)["profile"] for line in lines], ["mine"])
         self.assertIn("profile 'mine'", self.offline("profile", "check", file).stdout)
         self.assertIn("mount", self.offline("profile", "explain", "--profile=strict", "mount").stdout)
+        self.assertEqual(json.loads(self.offline("profile", "show", file).stdout)["name"], "mine")
+        self.assertEqual(self.offline("profile", "diff", file, "strict").stdout, "")
+        differences = json.loads(self.offline("profile", "diff", "--json", "default", file).stdout)
+        self.assertIn({"key": "proc", "before": "full", "after": "pid"}, differences["keys"])
+        self.assertIn("connect", [call for one in differences["calls"] for call in one["syscalls"]])
+        self.assertIn("ret 0x7fff0000  ; allow", self.offline("profile", "compile", "--text", file).stdout)
         wrong = self.offline("profile", "check")
         self.assertEqual((wrong.returncode, wrong.stderr), (2, "sandboxd-profile: FILE is required; see --help\n"))
 

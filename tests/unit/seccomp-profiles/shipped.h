@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -33,6 +34,10 @@ struct Compiled {
 };
 // A pointer, since `bound` points at `filter`.
 std::unique_ptr<Compiled> compile(Filter filter, Arch arch, const std::string& unix_sockets = "none");
+
+// Calls `each` with every combination of values of the arguments that the call's rules look at: those around what their
+// conditions mention, with and without high bits.
+void for_each_args(const BoundCall& call, const std::function<void(const Args&)>& each);
 
 std::uint32_t audit_arch(Arch arch);
 std::uint32_t number_of(Arch arch, const std::string& name);  // fails the test when there is none
