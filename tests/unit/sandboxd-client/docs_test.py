@@ -47,7 +47,7 @@ def man_sections():
     """Each verb's words -> the options of its part of the page."""
     sections, current = {}, None
     for line in MAN.read_text().replace("\\-", "-").splitlines():
-        if match := re.match(r"\.SS sandboxctl ([a-z]+(?: (?:list|show|check|explain|verify|ls|stat|cat|write|rm))?)", line):
+        if match := re.match(r"\.SS sandboxctl ([a-z]+(?: (?:list|show|check|explain|diff|compile|verify|ls|stat|cat|write|rm))?)", line):
             current = sections.setdefault(match[1], set())
         elif line.startswith(".SH"):
             current = sections.setdefault("common", set()) if line == ".SH COMMON OPTIONS" else None
@@ -68,7 +68,7 @@ def complete(*words):
 
 class Help(unittest.TestCase):
     def test_lists_the_verbs(self):
-        self.assertEqual(len(VERBS), 30)
+        self.assertEqual(len(VERBS), 32)
         self.assertIn("--workspace", VERBS["run"])
 
     def test_names_the_common_options_for_each_verb(self):
@@ -97,7 +97,7 @@ class Man(unittest.TestCase):
 class Bash(unittest.TestCase):
     def test_offers_each_verb(self):
         self.assertEqual(complete("sandboxctl", ""), {verb.split()[0] for verb in VERBS})
-        self.assertEqual(complete("sandboxctl", "profile", ""), {"list", "show", "check", "explain"})
+        self.assertEqual(complete("sandboxctl", "profile", ""), {"list", "show", "check", "explain", "diff", "compile"})
         self.assertEqual(complete("sandboxctl", "audit", ""), {"verify"})
 
     def test_offers_each_option_of_each_verb(self):
