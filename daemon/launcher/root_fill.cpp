@@ -165,6 +165,8 @@ Status fill_from_usr(int root, const JailSetup& setup) {
   }
   TRY(make_etc(root, setup.plan, setup.resolv_conf));
   for (const std::string& name : setup.profile.etc) TRY(show_host_etc(root, name).context("host's /etc/{}", name));
+  for (const wire::ProfileFile& file : setup.profile.files)
+    TRY(make_file(root, "/etc/sandboxd/" + file.name, file.text));
   return {};
 }
 

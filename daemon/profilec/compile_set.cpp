@@ -87,6 +87,11 @@ Result<wire::Profile> compile_profile(std::string_view name, const SourceFiles& 
              filters::compile_filter(filter, filters::host_arch(), {{"unix_sockets", model.unix_sockets}})
                  .context("profile {}", sandboxd::quoted(name)));
   profile.filter = filters::to_bytes(program);
+  for (const auto& [shown, from] : model.files) {
+    TRY_ASSIGN(std::string text,
+               files.file(from).context("profile {}: file {}", sandboxd::quoted(name), sandboxd::quoted(shown)));
+    profile.files.push_back({shown, std::move(text)});
+  }
   profile.hash = wire::hash_of(profile);
   return profile;
 }

@@ -77,17 +77,19 @@ Result<std::string> read_regular(int fd, const std::string& path) {
   return read_fd(fd, filters::kMaxFileBytes).context("{}", sandboxd::quoted(path));
 }
 
+std::string json_name(std::string_view name) { return std::string(name) + std::string(kSuffix); }
+
 // O_NONBLOCK: a FIFO of that name must not hold the start.
 constexpr int kFileFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
 
 }  // namespace
 
-std::string filters_beside(std::string_view profile_folder) {
+std::string folder_beside(std::string_view profile_folder, std::string_view kind) {
   constexpr std::string_view kWord = "profiles";
   const std::size_t last = profile_folder.rfind('/') + 1;
   const std::size_t word = profile_folder.find(kWord, last);
-  if (word == std::string_view::npos) return std::string(profile_folder) + "/filters";
-  return std::string(profile_folder.substr(0, word)) + "filters" +
+  if (word == std::string_view::npos) return fmt::format("{}/{}", profile_folder, kind);
+  return std::string(profile_folder.substr(0, word)) + std::string(kind) +
          std::string(profile_folder.substr(word + kWord.size()));
 }
 
@@ -119,7 +121,8 @@ Result<SourceFiles> SourceFiles::open(const std::vector<Folder>& profile_folders
   files.owner_ = owner;
   for (const Folder& folder : profile_folders) {
     TRY(files.open_folder(folder, files.profile_folders_).context("profiles"));
-    TRY(files.open_folder({filters_beside(folder.path), true}, files.filter_folders_).context("filters"));
+    TRY(files.open_folder({folder_beside(folder.path, "filters"), true}, files.filter_folders_).context("filters"));
+    TRY(files.open_folder({folder_beside(folder.path, "files"), true}, files.file_folders_).context("files"));
   }
   return files;
 }
@@ -132,8 +135,7 @@ Status SourceFiles::open_folder(const Folder& folder, std::vector<OpenFolder>& i
   return {};
 }
 
-Result<bool> SourceFiles::read_from(const OpenFolder& folder, std::string_view name, SourceText& source) const {
-  const std::string file = std::string(name) + std::string(kSuffix);
+Result<bool> SourceFiles::read_from(const OpenFolder& folder, const std::string& file, SourceText& source) const {
   source.file = folder.path + "/" + file;
   const int follow = owner_ == Owner::kRoot ? O_NOFOLLOW : 0;
   const UniqueFd fd(::openat(folder.fd.get(), file.c_str(), kFileFlags | follow | O_CLOEXEC));
@@ -162,7 +164,7 @@ Result<std::vector<SourceText>> SourceFiles::profile(std::string_view name) cons
   std::vector<SourceText> found;
   for (const OpenFolder& folder : profile_folders_) {
     SourceText source;
-    TRY_ASSIGN(const bool there, read_from(folder, name, source));
+    TRY_ASSIGN(const bool there, read_from(folder, json_name(name), source));
     if (there) found.push_back(std::move(source));
   }
   for (const Added& added : added_profiles_) {
@@ -178,11 +180,24 @@ Result<SourceText> SourceFiles::filter(std::string_view name) const {
   std::string looked_in;
   for (auto folder = filter_folders_.rbegin(); folder != filter_folders_.rend(); ++folder) {
     SourceText source;
-    TRY_ASSIGN(const bool there, read_from(*folder, name, source));
+    TRY_ASSIGN(const bool there, read_from(*folder, json_name(name), source));
     if (there) return source;
     looked_in += (looked_in.empty() ? "" : ", ") + folder->path;
   }
   return sys_error_code(ENOENT, "no filter file '{}.json' in {}", name, looked_in.empty() ? "any folder" : looked_in);
+}
+
+Result<std::string> SourceFiles::file(std::string_view name) const {
+  std::string looked_in;
+  for (auto folder = file_folders_.rbegin(); folder != file_folders_.rend(); ++folder) {
+    SourceText source;
+    TRY_ASSIGN(const bool there, read_from(*folder, std::string(name), source));
+    if (there && source.text.size() > kMaxFile)
+      return sys_error_code(E2BIG, "{}: {} bytes (at most {})", source.file, source.text.size(), kMaxFile);
+    if (there) return std::move(source.text);
+    looked_in += (looked_in.empty() ? "" : ", ") + folder->path;
+  }
+  return sys_error_code(ENOENT, "no file '{}' in {}", name, looked_in.empty() ? "any folder" : looked_in);
 }
 
 Result<std::vector<std::string>> SourceFiles::profile_names() const {

@@ -1,5 +1,5 @@
 // Profile and filter files on disk, found by name in an ordered list of folders: a later folder overrides an earlier one.
-// Filters lie beside profiles: for ".../profiles" in ".../filters", for ".../profiles.d" in ".../filters.d".
+// Filters and files lie beside profiles: for ".../profiles" in ".../filters", for ".../profiles.d" in ".../filters.d".
 // In a daemon every folder on the way and every file must be root's and writable by nobody else, checked on what was opened,
 // never by name twice; symbolic links are refused. EPERM, ELOOP, and what open(2) says.
 #pragma once
@@ -23,6 +23,8 @@ struct Folder {
   bool optional = false;  // may be missing
 };
 
+inline constexpr std::size_t kMaxFile = 64U << 10;  // they are copied into every jail
+
 class SourceFiles {
  public:
   static Result<SourceFiles> open(const std::vector<Folder>& profile_folders, Owner owner);
@@ -34,6 +36,8 @@ class SourceFiles {
   // Lowest first; empty when there is none.
   [[nodiscard]] Result<std::vector<filters::SourceText>> profile(std::string_view name) const;
   [[nodiscard]] Result<filters::SourceText> filter(std::string_view name) const;
+  [[nodiscard]] Result<std::string> file(
+      std::string_view name) const;  // of the folders of files; at most kMaxFile bytes
   [[nodiscard]] Result<std::vector<std::string>> profile_names() const;  // sorted, each once
 
   [[nodiscard]] filters::ProfileSource profile_source() const;  // refers to this object
@@ -49,7 +53,7 @@ class SourceFiles {
     filters::SourceText source{};
   };
 
-  [[nodiscard]] Result<bool> read_from(const OpenFolder& folder, std::string_view name,
+  [[nodiscard]] Result<bool> read_from(const OpenFolder& folder, const std::string& file,
                                        filters::SourceText& source) const;
   Status open_folder(const Folder& folder, std::vector<OpenFolder>& into) const;
   Result<std::string> add(const std::string& path, std::vector<Added>& into) const;
@@ -57,12 +61,14 @@ class SourceFiles {
   Owner owner_ = Owner::kRoot;
   std::vector<OpenFolder> profile_folders_{};
   std::vector<OpenFolder> filter_folders_{};
+  std::vector<OpenFolder> file_folders_{};
   std::vector<Added> added_profiles_{};
   std::vector<Added> added_filters_{};
 };
 
 // "/usr/share/sandboxd/profiles" -> "/usr/share/sandboxd/filters"; a path without "profiles" in its last part gets "/filters".
-[[nodiscard]] std::string filters_beside(std::string_view profile_folder);
+// `kind`: "filters" or "files".
+[[nodiscard]] std::string folder_beside(std::string_view profile_folder, std::string_view kind);
 
 // A whole small file, its owner and its way checked as above.
 Result<std::string> read_checked_file(const std::string& path, Owner owner);

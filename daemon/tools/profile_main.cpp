@@ -208,6 +208,19 @@ CLI::App& add_compile(CLI::App& app, Options& options) {
   return *verb;
 }
 
+// For docs/profiles.md: all profiles that give reasons.
+Status reasons(const Options& options) {
+  TRY_ASSIGN(Sources sources, open_sources(options.config));
+  TRY_ASSIGN(const std::vector<std::string> names, sources.files.profile_names());
+  for (const std::string& name : names) {
+    TRY_ASSIGN(const filters::Profile profile, filters::load_profile(name, sources.files.profile_source()));
+    if (!profile.reasons.empty())
+      fmt::print("## {}\n\n{}. Filter `{}`.\n\n{}\n", name, profile.description, profile.filter,
+                 reasons_table(profile));
+  }
+  return {};
+}
+
 int run(int argc, char** argv) {
   Options options;
   CLI::App app("Profiles and filters of sandboxd, without the daemon. The formats are in sandboxd-profile(5).");
@@ -240,6 +253,9 @@ int run(int argc, char** argv) {
   for (CLI::App* one : {show_app, explain_app}) add_unix_sockets(*one, options);
   add_diff(app, options).callback([&] { finish(diff); });
   add_compile(app, options).callback([&] { finish(compile); });
+  app.add_subcommand("reasons", "Markdown tables of why the profiles say what they say")->callback([&] {
+    finish(reasons);
+  });
   CLI::App* table_app = app.add_subcommand("table", "a Markdown page of what a filter refuses");
   table_app->add_option("FILTER", options.what)->required();
   table_app->callback([&] { finish(table); });

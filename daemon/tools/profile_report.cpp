@@ -81,27 +81,30 @@ std::string resolved_json(const filters::Profile& profile) {
         {{"path", one.path}, {"size", one.size}, {"inodes", one.inodes}, {"mode", fmt::format("{:04o}", one.mode)}});
   }
   const filters::ProfileLimits& limits = profile.limits;
-  const Json value = {{"name", profile.name},
-                      {"description", profile.description},
-                      {"filter", profile.filter},
-                      {"roots", profile.roots},
-                      {"networks", profile.networks},
-                      {"workspace", profile.workspace},
-                      {"binds", profile.binds},
-                      {"proc", profile.proc},
-                      {"unix_sockets", profile.unix_sockets},
-                      {"user_root", profile.user_root},
-                      {"tmpfs", tmpfs},
-                      {"tmpfs_free", profile.tmpfs_free},
-                      {"etc", profile.etc},
-                      {"env", profile.env},
-                      {"limits",
-                       {{"wall_time", time_text(limits.wall_time)},
-                        {"nofile", limits.nofile},
-                        {"file_size_max", size_or_infinity(limits.file_size_max)},
-                        {"pids_max", limits.pids_max},
-                        {"scratch_max", limits.scratch_max},
-                        {"inodes_max", limits.inodes_max}}}};
+  Json value = {{"name", profile.name},
+                {"description", profile.description},
+                {"filter", profile.filter},
+                {"roots", profile.roots},
+                {"networks", profile.networks},
+                {"workspace", profile.workspace},
+                {"binds", profile.binds},
+                {"proc", profile.proc},
+                {"unix_sockets", profile.unix_sockets},
+                {"user_root", profile.user_root},
+                {"tmpfs", tmpfs},
+                {"tmpfs_free", profile.tmpfs_free},
+                {"etc", profile.etc},
+                {"env", profile.env},
+                {"limits",
+                 {{"wall_time", time_text(limits.wall_time)},
+                  {"nofile", limits.nofile},
+                  {"file_size_max", size_or_infinity(limits.file_size_max)},
+                  {"pids_max", limits.pids_max},
+                  {"scratch_max", limits.scratch_max},
+                  {"inodes_max", limits.inodes_max}}}};
+  if (!profile.files.empty()) value["files"] = profile.files;
+  for (const auto& [key, reason] : profile.reasons)
+    value["reasons"][key] = {{reason.boundary ? "boundary" : "lint", reason.text}};
   return value.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -112,7 +115,7 @@ std::map<std::string, std::string> leaves_of(const filters::Profile& profile) {
   std::map<std::string, std::string> leaves;
   const Json value = Json::parse(resolved_json(profile), nullptr, false);
   for (const auto& [key, member] : value.items()) {
-    if (key == "name" || key == "description") continue;
+    if (key == "name" || key == "description" || key == "reasons") continue;
     if (key == "tmpfs") {
       for (const Json& one : member) leaves["tmpfs " + one.value("path", "")] = one.dump();
     } else if (member.is_object()) {
@@ -237,6 +240,18 @@ std::string explain_json(const filters::BoundFilter& bound, const std::string& c
   const Json value = {
       {"syscall", call}, {"architecture", to_text(bound.arch)}, {"filter", bound.filter->name}, {"rules", rules}};
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string reasons_table(const filters::Profile& profile) {
+  const auto leaves = leaves_of(profile);
+  std::string table = "| key | value | held by | why |\n|---|---|---|---|\n";
+  for (const auto& [key, reason] : profile.reasons) {
+    const auto leaf = leaves.find(key);
+    const std::string value = leaf == leaves.end() ? std::string() : fmt::format("`{}`", leaf->second);
+    table += fmt::format("| {} | {} | {} | {} |\n", key, cell(value), reason.boundary ? "the kernel" : "lint",
+                         cell(reason.text));
+  }
+  return table;
 }
 
 std::string refusals_page(const filters::Filter& filter) {

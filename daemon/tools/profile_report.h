@@ -40,6 +40,9 @@ struct Difference {
 [[nodiscard]] std::string explain_text(const filters::BoundFilter& bound, const std::string& call);
 [[nodiscard]] std::string explain_json(const filters::BoundFilter& bound, const std::string& call);
 
+// A Markdown table of what a profile says for a reason: the key, the value, what it is worth, why.
+[[nodiscard]] std::string reasons_table(const filters::Profile& profile);
+
 // A Markdown page of all that the filter refuses, rule by rule.
 [[nodiscard]] std::string refusals_page(const filters::Filter& filter);
 

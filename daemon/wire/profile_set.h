@@ -24,6 +24,18 @@ struct ProfileEnv {
   bool operator==(const ProfileEnv&) const = default;
 };
 
+// A small read-only file of the profile's own, at /etc/sandboxd/NAME in a jail whose root is the host's /usr.
+struct ProfileFile {
+  std::string name{};  // may have '/'
+  std::string text{};
+
+  template <class A> void fields(A& a) {
+    a(name);
+    a(text);
+  }
+  bool operator==(const ProfileFile&) const = default;
+};
+
 // The most that a jail of this kind may have; the defaults of a request that says nothing are marked.
 struct Profile {
   std::string name{};
@@ -43,7 +55,8 @@ struct Profile {
   std::vector<Tmpfs> tmpfs{};      // always there; sizes are defaults and caps
   std::vector<std::string> etc{};  // names below the host's /etc that are shown (ld.so.cache ...)
   std::vector<ProfileEnv> env{};   // defaults
-  Limits limits{};                 // caps on what preset and request say
+  std::vector<ProfileFile> files{};
+  Limits limits{};  // caps on what preset and request say
 
   template <class A> void fields(A& a) {
     a(name);
@@ -63,6 +76,7 @@ struct Profile {
     a(tmpfs);
     a(etc);
     a(env);
+    a(files);
     a(limits);
   }
   bool operator==(const Profile&) const = default;

@@ -169,6 +169,55 @@ Status read_env(const Cursor& at, Profile& profile) {
   return {};
 }
 
+// A name's parts: what a shell and every file system take as they are.
+bool is_file_part(std::string_view part) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
+  };
+  return !part.empty() && part.size() <= 64 && part.front() != '.' && std::ranges::all_of(part, plain);
+}
+
+bool is_file_name(std::string_view name) {
+  for (std::size_t slash = 0; (slash = name.find('/')) != std::string_view::npos; name.remove_prefix(slash + 1)) {
+    if (!is_file_part(name.substr(0, slash))) return false;
+  }
+  return is_file_part(name);
+}
+
+Status read_files(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(const auto members, at.members());
+  for (const auto& [name, value_at] : members) {
+    if (!is_file_name(name))
+      return value_at.error(
+          "is no name below /etc/sandboxd: letters, digits, '-', '_', '.' and '/', as 'ruby/lint.rb'");
+    if (value_at.node().kind == JsonNode::Kind::kNull) {
+      profile.files.erase(name);
+      continue;
+    }
+    TRY_ASSIGN(const std::string from, value_at.text());
+    if (!is_file_part(from)) return value_at.unexpected("the name of a file in the folder 'files' beside 'profiles'");
+    profile.files[name] = from;
+  }
+  return {};
+}
+
+Status read_reasons(const Cursor& at, Profile& profile) {
+  constexpr std::array<std::string_view, 2> kKinds = {"boundary", "lint"};
+  TRY_ASSIGN(const auto members, at.members());
+  for (const auto& [key, reason_at] : members) {
+    TRY(reason_at.only_keys(kKinds));
+    if (reason_at.has("boundary") == reason_at.has("lint"))
+      return reason_at.error(fmt::format(
+          "must say one of 'boundary' (the kernel holds it) and 'lint' (a hostile job walks around it) of '{}'", key));
+    const bool boundary = reason_at.has("boundary");
+    TRY_ASSIGN(const Cursor text_at, reason_at.member(boundary ? "boundary" : "lint"));
+    TRY_ASSIGN(std::string text, text_at.filled_text());
+    profile.reasons[key] = {boundary, std::move(text)};
+  }
+  return {};
+}
+
 struct LimitKey {
   std::string_view name;
   std::uint64_t ProfileLimits::*member;
@@ -238,6 +287,8 @@ constexpr std::array kProfileKeys = {
     ProfileKey{"etc", read_etc, true},
     ProfileKey{"env", read_env, true},
     ProfileKey{"limits", read_limits, true},
+    ProfileKey{"files", read_files, false},
+    ProfileKey{"reasons", read_reasons, false},
 };
 
 class ProfileLoader {
@@ -282,6 +333,8 @@ class ProfileLoader {
     }
     profile.lineage = lineage_;
     TRY(check_limits(file, profile));
+    TRY(check_files(file, profile));
+    TRY(check_reasons(file, profile));
     return profile;
   }
 
@@ -299,6 +352,35 @@ class ProfileLoader {
     if (!others.ok()) return others.error();
     if (others->empty()) return at.unexpected("the name of a profile that exists");
     return load_layer(parent, *others, others->size() - 1);
+  }
+
+  static Status check_files(const Cursor& file, const Profile& profile) {
+    if (profile.files.empty() || profile.roots == std::vector<std::string>{"usr"}) return {};
+    return file.error("has 'files', which only the root 'usr' shows; give \"roots\": [\"usr\"], or remove 'files'");
+  }
+
+  // A reason for what the profile doesn't say is a mistake in a name, or what is left of something.
+  static Status check_reasons(const Cursor& file, Profile& profile) {
+    for (auto reason = profile.reasons.begin(); reason != profile.reasons.end();) {
+      const auto& key = reason->first;
+      const std::string_view name = std::string_view(key).substr(key.find('.') + 1);
+      const auto below = [&](std::string_view folder) { return key.size() > folder.size() && key.starts_with(folder); };
+      const auto taken_away = [&] {
+        return (below("env.") && !profile.env.contains(std::string(name))) ||
+               (below("files.") && !profile.files.contains(std::string(name)));
+      };
+      const bool known = below("env.") || below("files.") || below("limits.") ||
+                         std::ranges::find(kProfileKeys, key, &ProfileKey::name) != kProfileKeys.end();
+      const bool here = file.has("reasons") && file.member("reasons")->has(key);
+      if (!known || (here && taken_away())) {
+        return file.error(
+            fmt::format("'reasons' has {}, which the profile doesn't say; expected a key of it, as 'filter', "
+                        "'env.PATH' or 'limits.pids_max'",
+                        sandboxd::quoted(key)));
+      }
+      reason = taken_away() ? profile.reasons.erase(reason) : std::next(reason);
+    }
+    return {};
   }
 
   static Status check_limits(const Cursor& file, const Profile& profile) {

@@ -37,6 +37,15 @@ struct ProfileLimits {
   bool operator==(const ProfileLimits&) const = default;
 };
 
+// Why a profile says something, and what that is worth: `boundary` is held by the kernel whatever the job does; `lint` is obeyed
+// by honest programs in their own process, and a hostile one walks around it.
+struct Reason {
+  bool boundary = false;
+  std::string text{};
+
+  bool operator==(const Reason&) const = default;
+};
+
 // Every key has been given, by the file or what it inherits. The lists of words hold those that the schema names.
 struct Profile {
   std::string name{};
@@ -55,6 +64,8 @@ struct Profile {
   std::vector<ProfileTmpfs> tmpfs{};
   std::vector<std::string> etc{};
   std::map<std::string, std::string> env{};
+  std::map<std::string, std::string> files{};  // name below /etc/sandboxd in the jail -> name in the folder of files
+  std::map<std::string, Reason> reasons{};     // by key: "filter", "env.PATH", "limits.pids_max", "files.NAME"
   ProfileLimits limits{};
 
   bool operator==(const Profile&) const = default;

@@ -69,8 +69,8 @@ class Case(unittest.TestCase):
         return {"cwd": self.work, "env": self.env, **who}
 
     def ctl(self, *words, uid=UID, **more):
-        return subprocess.run([self.ctl_path, *words], capture_output=True, timeout=DEADLINE,
-                              **{"stdin": subprocess.DEVNULL, "text": True, **self.options(uid), **more})
+        return subprocess.run([self.ctl_path, *words], capture_output=True,
+                              **{"timeout": DEADLINE, "stdin": subprocess.DEVNULL, "text": True, **self.options(uid), **more})
 
     def start(self, *words):
         process = subprocess.Popen([self.ctl_path, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -30,11 +30,11 @@ SetSources with_folder(const TempTree& tree, const std::string& more = "") {
   return {config, kShipped, Owner::kAnyone};
 }
 
-TEST(CompileSet, ShipsDefaultStrictAndHostNetwork) {
+TEST(CompileSet, ShipsItsProfiles) {
   const TempTree tree;
   const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
   ASSERT_TRUE(set.ok()) << set.error().message();
-  ASSERT_EQ(set->profiles.size(), 3U);
+  ASSERT_EQ(set->profiles.size(), 12U);
   const wire::Profile* normal = set->find("default");
   ASSERT_NE(normal, nullptr);
   EXPECT_EQ(normal->roots, 7U);
@@ -57,6 +57,30 @@ TEST(CompileSet, ShipsDefaultStrictAndHostNetwork) {
   ASSERT_NE(networked, nullptr);
   EXPECT_EQ(networked->networks, 3U);
   EXPECT_EQ(networked->filter, normal->filter);
+  for (const std::string name : {"agent", "build", "elixir", "go", "node", "python", "ruby", "rust", "scanner"}) {
+    ASSERT_NE(set->find(name), nullptr) << name;
+    EXPECT_EQ(set->find(name)->networks, bit(wire::NetworkMode::kNone)) << name;
+    EXPECT_EQ(set->find(name)->unix_sockets, wire::UnixSockets::kNone) << name;
+  }
+}
+
+TEST(CompileSet, TakesAProfilesFilesAlongAndIntoItsHash) {
+  const TempTree tree;
+  const SetSources sources = with_folder(tree);
+  const std::string text =
+      R"({"name":"mine","description":"d","inherits":"default","roots":["usr"],"files":{"a/b.txt":"b"}})";
+  tree.write("profiles.d/mine.json", text);
+  EXPECT_THAT(compile_set(sources).error().message(), HasSubstr("profile 'mine': file 'a/b.txt': no file 'b' in"));
+  tree.write("files.d/b", "one");
+  const Result<wire::ProfileSet> first = compile_set(sources);
+  ASSERT_TRUE(first.ok()) << first.error().message();
+  EXPECT_EQ(first->find("mine")->files, (std::vector<wire::ProfileFile>{{"a/b.txt", "one"}}));
+  tree.write("files.d/b", "two");
+  const Result<wire::ProfileSet> second = compile_set(sources);
+  ASSERT_TRUE(second.ok());
+  EXPECT_NE(second->find("mine")->hash, first->find("mine")->hash);
+  tree.write("files.d/b", std::string(kMaxFile + 1, 'x'));
+  EXPECT_THAT(compile_set(sources).error().message(), HasSubstr("at most 65536"));
 }
 
 TEST(CompileSet, HashesTellSetsApart) {
@@ -202,11 +226,16 @@ TEST(OwnerCheck, RefusesAProfileOfASetThatIsNotRoots) {
   SetSources sources = with_folder(tree);
   std::filesystem::copy(kShipped, tree.path() + "/profiles");
   std::filesystem::copy(std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profiles/filters", tree.path() + "/filters");
+  std::filesystem::copy(std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profiles/files", tree.path() + "/files");
   sources.shipped_profiles = tree.path() + "/profiles";
   sources.owner = Owner::kRoot;
   ASSERT_TRUE(compile_set(sources).ok()) << compile_set(sources).error().message();
   give_away(tree.path() + "/filters/groups.json");
   EXPECT_THAT(compile_set(sources).error().message(), HasSubstr("groups.json' must be owned by root"));
+  ASSERT_EQ(::chown((tree.path() + "/filters/groups.json").c_str(), 0, 0), 0);
+  ASSERT_EQ(::chmod((tree.path() + "/filters/groups.json").c_str(), 0644), 0);
+  give_away(tree.path() + "/files/ruby-lint.rb");
+  EXPECT_THAT(compile_set(sources).error().message(), HasSubstr("ruby-lint.rb' must be owned by root"));
 }
 
 TEST(SourceFiles, AFifoDoesNotHoldTheStart) {
@@ -219,9 +248,9 @@ TEST(SourceFiles, AFifoDoesNotHoldTheStart) {
 }
 
 TEST(SourceFiles, FiltersLieBesideProfiles) {
-  EXPECT_EQ(filters_beside("/usr/share/sandboxd/profiles"), "/usr/share/sandboxd/filters");
-  EXPECT_EQ(filters_beside("/etc/sandboxd/profiles.d"), "/etc/sandboxd/filters.d");
-  EXPECT_EQ(filters_beside("/profiles/mine"), "/profiles/mine/filters");
+  EXPECT_EQ(folder_beside("/usr/share/sandboxd/profiles", "filters"), "/usr/share/sandboxd/filters");
+  EXPECT_EQ(folder_beside("/etc/sandboxd/profiles.d", "filters"), "/etc/sandboxd/filters.d");
+  EXPECT_EQ(folder_beside("/profiles/mine", "filters"), "/profiles/mine/filters");
 }
 
 }  // namespace

@@ -192,7 +192,7 @@ TEST_P(Oracle, AgreesOnEveryCondition) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Oracle,
-                         testing::Combine(testing::Values("default", "strict"), testing::ValuesIn(kArchs)));
+                         testing::Combine(testing::ValuesIn(shipped_filters()), testing::ValuesIn(kArchs)));
 
 }  // namespace
 }  // namespace sandboxd::filters

@@ -31,6 +31,9 @@ const std::string kWhole =
 "etc":["ssl/certs"],"env":{"PATH":"/bin"},
 "limits":{"wall_time":"90s","nofile":10,"file_size_max":"infinity","pids_max":5,"scratch_max":"2M","inodes_max":20}})";
 
+// kWhole with more keys at its end.
+std::string with_more(const std::string& more) { return kWhole.substr(0, kWhole.size() - 1) + "," + more + "}"; }
+
 // kWhole with the first `from` replaced.
 std::string changed(const std::string& from, const std::string& to) {
   std::string text = kWhole;
@@ -181,6 +184,58 @@ TEST(ProfileFormat, SortsMountsByPath) {
   const Result<Profile> profile = load_profile("p", source_of({{"p", {text}}}));
   ASSERT_TRUE(profile.ok()) << profile.error().message();
   EXPECT_EQ(profile->tmpfs[0].path, "/tmp");
+}
+
+std::string fault_of_more(const std::string& more) {
+  const Result<Profile> profile = load_profile("p", source_of({{"p", {with_more(more)}}}));
+  return profile.ok() ? "" : profile.error().message();
+}
+
+TEST(ProfileFiles, AreNamedBelowSandboxdsOwnFolder) {
+  const Result<Profile> profile =
+      load_profile("p", source_of({{"p", {with_more(R"("files":{"ruby/lint.rb":"ruby-lint.rb"})")}}}));
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  EXPECT_EQ(profile->files.at("ruby/lint.rb"), "ruby-lint.rb");
+  for (const std::string name : {"/etc/x", "../x", "a/../b", "a//b", "", ".x", "a b", "a/"})
+    EXPECT_THAT(fault_of_more("\"files\":{\"" + name + "\":\"x\"}"), HasSubstr("is no name below /etc/sandboxd"))
+        << name;
+  for (const std::string from : {"/x", "../x", "a/b", ""})
+    EXPECT_THAT(fault_of_more(R"("files":{"x":")" + from + "\"}"), HasSubstr("a file in the folder 'files'")) << from;
+}
+
+TEST(ProfileFiles, NeedARootThatShowsThem) {
+  const std::string text = with_more(R"("files":{"x":"x"})");
+  std::string wide = text;
+  wide.replace(wide.find(R"("roots":["usr"])"), 15, R"("roots":["usr","host"])");
+  const Result<Profile> profile = load_profile("p", source_of({{"p", {wide}}}));
+  ASSERT_FALSE(profile.ok());
+  EXPECT_THAT(profile.error().message(), HasSubstr("has 'files', which only the root 'usr' shows"));
+}
+
+TEST(ProfileReasons, SayWhatALineIsWorth) {
+  const Result<Profile> profile = load_profile(
+      "p", source_of({{"p", {with_more(R"("reasons":{"filter":{"boundary":"f"},"env.PATH":{"lint":"e"}})")}}}));
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  EXPECT_EQ(profile->reasons.at("filter"), (Reason{true, "f"}));
+  EXPECT_EQ(profile->reasons.at("env.PATH"), (Reason{false, "e"}));
+  EXPECT_THAT(fault_of_more(R"("reasons":{"filter":{}})"), HasSubstr("must say one of 'boundary'"));
+  EXPECT_THAT(fault_of_more(R"("reasons":{"filter":{"lint":"a","boundary":"b"}})"), HasSubstr("must say one of"));
+  EXPECT_THAT(fault_of_more(R"("reasons":{"filter":{"lint":" "}})"), HasSubstr("not empty"));
+}
+
+TEST(ProfileReasons, AreForWhatTheProfileSays) {
+  EXPECT_THAT(fault_of_more(R"("reasons":{"env.PAHT":{"lint":"x"}})"),
+              HasSubstr("'env.PAHT', which the profile doesn't say"));
+  EXPECT_THAT(fault_of_more(R"("reasons":{"filte":{"boundary":"x"}})"), HasSubstr("which the profile doesn't say"));
+}
+
+TEST(ProfileReasons, GoWithWhatAHeirTakesAway) {
+  const std::string parent = with_more(R"("reasons":{"env.PATH":{"lint":"x"},"filter":{"boundary":"y"}})");
+  const std::string heir = R"({"name":"h","description":"d","inherits":"p","env":{"PATH":null}})";
+  const Result<Profile> profile = load_profile("h", source_of({{"p", {parent}}, {"h", {heir}}}));
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  EXPECT_FALSE(profile->reasons.contains("env.PATH"));
+  EXPECT_TRUE(profile->reasons.contains("filter"));
 }
 
 }  // namespace

@@ -342,6 +342,38 @@ TEST_P(EachArch, StrictKeepsItsPromises) {
   if (GetParam() == Arch::kX86_64) expect_promises(*compiled, kBothX86);
 }
 
+// Both filters of the language runtimes; W^X in one of them.
+const std::vector<Promise> kLanguage = {
+    {"socket", {2, 1, 0}, kAllowed},
+    {"socket", {1, 1, 0}, EAFNOSUPPORT},
+    {"connect", {}, kAllowed},
+    {"shmget", {}, ENOSYS},
+    {"mq_open", {}, ENOSYS},
+    {"io_setup", {}, ENOSYS},
+    {"mbind", {}, ENOSYS},
+    {"execveat", {}, kAllowed},
+    {"memfd_create", {}, kAllowed},
+    {"eventfd2", {}, kAllowed},
+    {"timer_create", {}, kAllowed},
+    {"pkey_alloc", {}, kAllowed},
+    {"mprotect", {0, 4096, 5}, kAllowed},
+    {"mmap", {0, 4096, 3}, kAllowed},
+    {"mmap", {0, 4096, 5}, kAllowed},
+};
+
+TEST_P(EachArch, LanguageFiltersKeepTheirPromises) {
+  for (const std::string name : {"language", "language-wx"}) {
+    const auto compiled = compile(shipped_filter(name), GetParam());
+    expect_promises(*compiled, kLanguage);
+    const int error = name == "language-wx" ? EACCES : kAllowed;
+    expect_promises(*compiled, {{"mmap", {0, 4096, 7}, error},
+                                {"mmap", {0, 4096, 6}, error},
+                                {"mprotect", {0, 4096, 7}, error},
+                                {"mprotect", {0, 4096, 0x01000006}, error},
+                                {"pkey_mprotect", {0, 4096, 7, 1}, error}});
+  }
+}
+
 TEST_P(EachArch, UnixSocketsFollowTheProfile) {
   const auto any = compile(shipped_filter("default"), GetParam(), "any");
   expect_promises(*any, {{"socket", {1, 1, 0}, kAllowed},
@@ -365,7 +397,7 @@ TEST_P(EachArch, StrictAllowsNothingThatDefaultRefuses) {
 
 // A refusal by kill would end programs that only try (limits of language runtimes were measured: none survives it).
 TEST_P(EachArch, NothingKills) {
-  for (const std::string name : {"default", "strict"}) {
+  for (const std::string& name : shipped_filters()) {
     const auto compiled = compile(shipped_filter(name), GetParam());
     for (const sock_filter& one : compiled->program) {
       if (one.code != (BPF_RET | BPF_K)) continue;

@@ -1,5 +1,7 @@
 #include "tests/unit/seccomp-profiles/shipped.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include <fcntl.h>
@@ -75,6 +77,17 @@ Loader loader_of(std::map<std::string, std::string> files) {
     if (file == files.end()) return sys_error_code(ENOENT, "open '{}.json'", name);
     return SourceText{file->first + ".json", file->second};
   };
+}
+
+std::vector<std::string> shipped_filters() {
+  std::vector<std::string> names;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profiles/filters")) {
+    const Result<std::string> text = read_file(AT_FDCWD, entry.path().string());
+    if (text.ok() && text->find("\"default\": {") != std::string::npos) names.push_back(entry.path().stem().string());
+  }
+  std::ranges::sort(names);
+  return names;
 }
 
 Filter shipped_filter(const std::string& name) {

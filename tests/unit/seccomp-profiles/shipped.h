@@ -21,6 +21,8 @@ using Args = std::array<std::uint64_t, 6>;
 Loader shipped_loader();
 // Files that exist in a test only.
 Loader loader_of(std::map<std::string, std::string> files);
+// Every file of that folder that is a whole filter, sorted: a new one is tested without being listed anywhere.
+std::vector<std::string> shipped_filters();
 Filter shipped_filter(const std::string& name);  // fails the test when it can't be loaded
 
 struct Compiled {

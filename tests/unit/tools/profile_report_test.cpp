@@ -1,6 +1,8 @@
 // What sandboxd-profile says, and that the documentation says the same as the filter.
 #include "daemon/tools/profile_report.h"
 
+#include <map>
+
 #include <fcntl.h>
 
 #include <gmock/gmock.h>
@@ -74,6 +76,66 @@ TEST_F(ProfileReport, AShownProfileIsAProfileFile) {
   filters::Profile expected = *profile;
   expected.lineage = again->lineage;
   EXPECT_EQ(*again, expected);
+}
+
+TEST_F(ProfileReport, ComparesProfilesKeyByKey) {
+  const Result<filters::Profile> one = filters::load_profile("default", files_.profile_source());
+  const Result<filters::Profile> other = filters::load_profile("python", files_.profile_source());
+  ASSERT_TRUE(one.ok() && other.ok());
+  EXPECT_TRUE(compare_profiles(*one, *one).empty());
+  std::map<std::string, std::pair<std::string, std::string>> found;
+  for (const KeyDifference& key : compare_profiles(*one, *other)) found[key.key] = {key.before, key.after};
+  EXPECT_EQ(found["user_root"], std::make_pair(std::string("true"), std::string("false")));
+  EXPECT_EQ(found["env.PYTHONSAFEPATH"], std::make_pair(std::string(), std::string("1")));
+  EXPECT_EQ(found.count("env.PATH"), 0U);
+}
+
+TEST_F(ProfileReport, SaysADifferenceAsLinesBeforeAndAfter) {
+  Difference difference;
+  difference.keys = {{"proc", "full", "pid"}, {"env.A", "", "1"}};
+  difference.calls = {{"allow", "errno EPERM", {"read", "write"}}};
+  EXPECT_EQ(difference_text(difference),
+            "proc\n  - full\n  + pid\nenv.A\n  + 1\nread, write\n  - allow\n  + errno EPERM\n");
+  EXPECT_EQ(difference_text({}), "");
+}
+
+// What a shipped profile says beyond the one that it inherits, it says for a reason; and of no default filter is a lint made a
+// boundary: environment and files are obeyed by the job's own programs only.
+TEST_F(ProfileReport, ShippedProfilesGiveAReasonForEachLine) {
+  const Result<std::vector<std::string>> names = files_.profile_names();
+  ASSERT_TRUE(names.ok());
+  int with_reasons = 0;
+  for (const std::string& name : *names) {
+    const Result<filters::Profile> profile = filters::load_profile(name, files_.profile_source());
+    ASSERT_TRUE(profile.ok()) << profile.error().message();
+    for (const auto& [key, reason] : profile->reasons)
+      EXPECT_EQ(reason.boundary, !key.starts_with("env.") && !key.starts_with("files.")) << name << " " << key;
+    if (profile->reasons.empty()) continue;
+    ++with_reasons;
+    const Result<std::string> text = read_file(AT_FDCWD, profile->file);
+    ASSERT_TRUE(text.ok());
+    const nlohmann::json file = nlohmann::json::parse(*text, nullptr, false);
+    for (const auto& [key, value] : file.items()) {
+      if (key == "$schema" || key == "name" || key == "description" || key == "inherits" || key == "reasons") continue;
+      if (!value.is_object()) {
+        EXPECT_TRUE(profile->reasons.contains(key)) << name << " " << key;
+        continue;
+      }
+      for (const auto& [inner, unused] : value.items())
+        EXPECT_TRUE(profile->reasons.contains(key + "." + inner)) << name << " " << key << "." << inner;
+    }
+  }
+  EXPECT_EQ(with_reasons, 9);
+}
+
+TEST_F(ProfileReport, TheUsersPageHasEachReason) {
+  const Result<std::string> page = read_file(AT_FDCWD, std::string(SANDBOXD_SOURCE_DIR) + "/docs/profiles.md");
+  ASSERT_TRUE(page.ok()) << page.error().message();
+  for (const std::string name : {"agent", "build", "elixir", "go", "node", "python", "ruby", "rust", "scanner"}) {
+    const Result<filters::Profile> profile = filters::load_profile(name, files_.profile_source());
+    ASSERT_TRUE(profile.ok());
+    EXPECT_THAT(*page, HasSubstr(reasons_table(*profile))) << "make it anew: sandboxd-profile reasons";
+  }
 }
 
 TEST_F(ProfileReport, TheDocumentationIsTheFiltersOwn) {

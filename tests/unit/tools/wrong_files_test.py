@@ -52,16 +52,16 @@ def line_of(text, path, key):
 
 
 # Keys that name things, which may be any: misspelt they are another name.
-FREE = re.compile(r"^(env|groups)$")
+FREE = re.compile(r"^(env|groups|files)$")
 # These may be left out, or a file without them is another right one.
 OPTIONAL = {"$schema", "architectures", "when", "profile", "x86_64", "aarch64", "mode", "inherits", "syscalls", "errno", "default", "foreign_abi",
-            "groups", "rules", "include", "mask", "value", "action", "why", "optional"}
+            "groups", "rules", "include", "mask", "value", "action", "why", "files", "reasons"}
 
 
 def mutations(text):
     value = json.loads(text)
     for path, key in places(value):
-        if key == "$schema" or FREE.match(path):
+        if key == "$schema" or FREE.match(path) or path.startswith("reasons"):
             continue
         line = line_of(text, path, key)
         # misspelt
@@ -81,7 +81,7 @@ def mutations(text):
         lines.insert(line - 1, f'"{key}": 0,')
         yield f"{path}.{key} twice", "\n".join(lines), line + 1, key
     for path, key in places(value):
-        if key in OPTIONAL or FREE.match(path) or "inherits" in value and path == "" and key not in ("name", "description"):
+        if key in OPTIONAL or FREE.match(path) or path.startswith("reasons") or "inherits" in value and path == "" and key not in ("name", "description"):
             continue
         if path == "limits" or path.endswith("profile"):
             continue
