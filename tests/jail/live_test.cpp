@@ -35,12 +35,16 @@ using protocol::Verdict;
 using std::chrono::seconds;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kManyExecs = 100, kManyJails = 20;  // each process weighs ten times as much
-constexpr bool kWeighed = false;                  // what is freed is kept, to be looked at
+constexpr bool kSanitized = true;
 #else
-constexpr int kManyExecs = 1000, kManyJails = 200;
-constexpr bool kWeighed = true;
+constexpr bool kSanitized = false;
 #endif
+// Under a sanitizer each process weighs ten times as much; where time is scaled the processor is emulated.
+const bool kFew = kSanitized || scaled_ms(1) > 1;
+const int kManyExecs = kFew ? 100 : 1000, kManyJails = kFew ? 10 : 200;
+constexpr bool kWeighed = !kSanitized;  // what is freed is kept there, to be looked at
+
+std::chrono::milliseconds within(int time) { return std::chrono::milliseconds(scaled_ms(1000 * time)); }
 
 // Connections are made by an ordinary user: the kernel notes the effective id at connect(2).
 class AsUser {
@@ -72,7 +76,7 @@ class Live : public ::testing::Test {
     if (!stack_) GTEST_SKIP() << "needs root";
     ASSERT_EQ(stack_->failure(), "");
     const AsUser alice;
-    auto connected = Client::connect({.socket = stack_->socket(), .timeout = seconds(60)});
+    auto connected = Client::connect({.socket = stack_->socket(), .timeout = within(60)});
     ASSERT_TRUE(connected) << connected.error().text;
     client_.emplace(std::move(connected).value());
   }
@@ -208,7 +212,7 @@ TEST_F(Live, ManyJailsWithFiveJobsEachRunAtOnce) {
     const AsUser alice;
     // The shell may not have come to its trap yet; any end will do.
     ASSERT_TRUE(client().signal(jail, number, SIGUSR1));
-    const auto report = client().wait(jail, number, seconds(60));
+    const auto report = client().wait(jail, number, within(60));
     ASSERT_TRUE(report) << report.error().text;
     EXPECT_TRUE(report->exit_code == 9 || report->signal == SIGUSR1);
   }
@@ -275,7 +279,7 @@ TEST_F(Live, AFrozenJailIsKilledAllTheSame) {
   const AsUser alice;
   ASSERT_TRUE(client().freeze(jail));
   ASSERT_TRUE(client().kill(jail, 0, SIGTERM, std::chrono::milliseconds(200)));
-  const auto report = client().wait(jail, 0, seconds(30));
+  const auto report = client().wait(jail, 0, within(30));
   ASSERT_TRUE(report) << report.error().text;
   EXPECT_EQ(report->verdict, Verdict::kKilled);
 }
@@ -315,7 +319,7 @@ TEST_F(Live, AShellOnATerminalHasJobControl) {
   EXPECT_NE(read_for(shown, "status=130"), "") << "the signal was the foreground job's, not the shell's";
   type(*job, "exit 5\n");
   const AsUser alice;
-  const auto report = job->wait(seconds(30));
+  const auto report = job->wait(within(30));
   ASSERT_TRUE(report);
   EXPECT_EQ(report->exit_code, 5);
 }
@@ -342,7 +346,7 @@ TEST_F(Live, AnEditorEditsAFileOfTheCallers) {
       job->output.get(), [](const std::string&) { return false; }, 500);
   {
     const AsUser alice;
-    const auto report = job->wait(seconds(30));
+    const auto report = job->wait(within(30));
     ASSERT_TRUE(report) << report.error().text;
     EXPECT_EQ(report->exit_code, 0);
   }
@@ -377,7 +381,7 @@ TEST_F(Live, TwoClientsShareATerminalAndItOutlivesBoth) {
   ASSERT_TRUE(third) << third.error().text;
   EXPECT_NE(read_for(third->output.get(), "got:hello"), "") << "what was shown last comes first";
   type(*third, "\x04");
-  EXPECT_TRUE(client().wait(jail, started->number(), seconds(30)));
+  EXPECT_TRUE(client().wait(jail, started->number(), within(30)));
 }
 
 // What an agent does in an hour, one after the other.
@@ -398,7 +402,7 @@ TEST_F(Live, AnHoursWorkLeavesNothing) {
     auto job = exec(jail, daemon);
     ASSERT_TRUE(job);
     const AsUser alice;
-    ASSERT_TRUE(job->wait(seconds(30))) << "a job that is hung up on before it ends is killed, and keeps nothing";
+    ASSERT_TRUE(job->wait(within(30))) << "a job that is hung up on before it ends is killed, and keeps nothing";
   }
   ExecSpec terminal = shell("while read line; do echo got:$line; done");
   terminal.tty = protocol::WindowSize{};
@@ -446,7 +450,7 @@ TEST_F(Live, ASessionWithoutJobsEndsAtOnce) {
   const std::uint64_t from = monotonic_usec();
   const AsUser alice;
   ASSERT_TRUE(client().kill(jail));
-  ASSERT_TRUE(client().wait(jail, 0, seconds(30)));
+  ASSERT_TRUE(client().wait(jail, 0, within(30)));
   EXPECT_LT(monotonic_usec() - from, 5'000'000U) << "no grace for nobody";
 }
 
@@ -455,7 +459,7 @@ TEST_F(Live, ASessionEndsWithItsTime) {
   request.spec.session_ttl = 300'000;
   const std::string jail = session(std::move(request));
   const AsUser alice;
-  const auto report = client().wait(jail, 0, seconds(30));
+  const auto report = client().wait(jail, 0, within(30));
   ASSERT_TRUE(report) << report.error().text;
   EXPECT_NE(report->detail.find("time"), std::string::npos);
 }
@@ -481,10 +485,10 @@ TEST_F(Live, WhenJailInitIsKilledEveryJobIsReported) {
   ASSERT_EQ(::kill(jail_init(), SIGKILL), 0);
   job->output.reset();
   const AsUser alice;
-  const auto report = job->wait(seconds(30));
+  const auto report = job->wait(within(30));
   ASSERT_TRUE(report) << report.error().text;
   EXPECT_EQ(report->verdict, Verdict::kKilled);
-  const auto end = client().wait(jail, 0, seconds(30));
+  const auto end = client().wait(jail, 0, within(30));
   ASSERT_TRUE(end);
   EXPECT_EQ(end->verdict, Verdict::kKilled);
 }
@@ -496,7 +500,7 @@ TEST_F(Live, WhenSandboxdIsKilledNothingIsLeftAndItServesAgain) {
     std::optional<Job> job;
     {
       const AsUser alice;
-      auto fresh = Client::connect({.socket = stack().socket(), .timeout = seconds(60)});
+      auto fresh = Client::connect({.socket = stack().socket(), .timeout = within(60)});
       ASSERT_TRUE(fresh);
       client_.emplace(std::move(fresh).value());
     }
