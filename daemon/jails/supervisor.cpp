@@ -228,9 +228,15 @@ void JailSupervisor::remove(const Client& client, const std::string& name, bool 
   const bool live = jail->state() == Jail::State::kStarting || jail->state() == Jail::State::kRunning;
   if (live && !force) return done(InvalidArgument{"/parameters/jail", name, "a jail that has ended, or force"});
   if (live) jail->kill_now(fmt::format("removed by uid {}", client.uid));
-  jail->when_over([this, id = jail->id(), done = std::move(done)] {
-    table_.erase(id);
-    done({});
+  jail->when_over([this, weak = std::weak_ptr(jail), force, done = std::move(done)] {
+    const auto over = weak.lock();
+    if (!over) return;
+    // Its clients hear of its end first; with force they need not have read what it wrote.
+    if (force) over->cut_output();
+    over->when_told([this, id = over->id(), done] {
+      table_.erase(id);
+      done({});
+    });
   });
 }
 

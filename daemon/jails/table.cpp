@@ -50,7 +50,7 @@ void Table::trim(std::uint64_t now) {
     for (const auto& [id, jail] : jails) {
       if (jail->forgettable()) {
         old.push_back(id);
-      } else if (jail->over()) {
+      } else if (jail->over() && jail->told()) {
         ended.emplace_back(jail->over_since(), id);
       }
     }
