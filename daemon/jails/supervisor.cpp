@@ -74,6 +74,11 @@ std::optional<Failure> JailSupervisor::check_client(const Client& client, const 
   if (is_pool_id(client.uid)) return Denied{"user", "users of the host, not ids of the pool"};
   const std::uint64_t most = profiles_->config.user_jails;
   if (table_.alive(client.uid) >= most) return LimitReached{"user_jails", most, fmt::format("uid {}", client.uid)};
+  // A connection starts one at a time. Who hangs up meanwhile may not take all of the launcher's and the broker's places with what
+  // is still under way.
+  const std::uint64_t starting = profiles_->config.user_connections;
+  if (table_.starting(client.uid) >= starting)
+    return LimitReached{"user_connections", starting, fmt::format("jails being started for uid {}", client.uid)};
   if (spec.name && table_.name_in_use(client.uid, *spec.name)) {
     return InvalidArgument{"/parameters/spec/name", *spec.name, "a name that none of your live jails has"};
   }

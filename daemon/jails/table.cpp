@@ -101,6 +101,13 @@ std::size_t Table::alive(uid_t uid) const {
       std::ranges::count_if(found->second, [](const auto& entry) { return !entry.second->over(); }));
 }
 
+std::size_t Table::starting(uid_t uid) const {
+  const auto found = by_user_.find(uid);
+  if (found == by_user_.end()) return 0;
+  return static_cast<std::size_t>(std::ranges::count_if(
+      found->second, [](const auto& entry) { return entry.second->state() == Jail::State::kStarting; }));
+}
+
 std::vector<std::shared_ptr<Jail>> Table::visible(const Client& client) const {
   std::vector<std::shared_ptr<Jail>> jails;
   if (client.admin) {
