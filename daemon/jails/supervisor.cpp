@@ -138,12 +138,12 @@ std::variant<std::string, Failure> JailSupervisor::start(const Client& client, c
   }
   JailRequest request;
   if (spec.log) {
-    auto log = new_log(context.jail, wire::kFirstJob);
-    if (!log.ok()) {
+    auto log = new_log(client, context.jail, wire::kFirstJob);
+    if (auto* failure = std::get_if<Failure>(&log)) {
       numbers_.free(number);
-      return Unavailable{"log", log.error().message()};
+      return std::move(*failure);
     }
-    request.log = std::move(log).value();
+    request.log = std::get<std::shared_ptr<JobLog>>(std::move(log));
   }
   request.client = client;
   request.name = spec.name.value_or("");
