@@ -28,7 +28,7 @@
 namespace sandboxd::broker {
 namespace {
 
-constexpr std::size_t kMaxClaims = 256;
+constexpr std::size_t kMaxClaims = 1024;
 // More would not fit one packet, and no program checks so many.
 constexpr std::size_t kMaxGroups = 8192;
 constexpr int kAcceptsAtOnce = 16;  // then the others have their turn

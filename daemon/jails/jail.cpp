@@ -215,6 +215,7 @@ void Jail::on_event(const wire::InitEventRecord& record) {
     case wire::InitEvent::kJobExited:
     case wire::InitEvent::kJobFailed:
       if (job_end_ || plan_.session) return on_breach("an end of a job that there is not");
+      if (record.event == wire::InitEvent::kJobExited && !is_end(record.value)) return on_breach("an end that is none");
       job_end_ = record;
       decide();
       // jail-init ends with its job; one that does not is helped.

@@ -87,6 +87,10 @@ class Jail : public std::enable_shared_from_this<Jail> {
 
   void wait(WaitDone done);                    // at once when it has ended
   void when_over(std::function<void()> done);  // the number is free; at once when it is
+  // Everybody who waits for the jail or a job of it has been told; a client that reads slowly has not, unless its output is cut.
+  void when_told(std::function<void()> done);
+  void cut_output();
+  [[nodiscard]] bool told() const { return reported_ && jobs_alive() == 0; }
   void forget_observer();
 
   [[nodiscard]] protocol::JailInfo info() const;
@@ -134,6 +138,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
   void read_usage(protocol::JobReport& report) const;
   void on_exit_record(Result<std::uint64_t> index);
   void maybe_report();
+  void look_whether_told();
   void deliver(std::variant<protocol::JobReport, Failure> end);
   void remove();
   void on_removed(Result<wire::Message> answer);
@@ -187,7 +192,8 @@ class Jail : public std::enable_shared_from_this<Jail> {
   std::optional<protocol::JobReport> report_;
   std::optional<Failure> failure_;  // instead of the report
   std::vector<WaitDone> waiting_;
-  std::vector<std::function<void()>> over_waiting_;
+  std::vector<std::function<void()>> over_waiting_, told_waiting_;
+  Timer told_;
 
   Timer removal_;
   std::uint64_t removal_usec_ = 2'000;

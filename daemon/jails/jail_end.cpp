@@ -148,6 +148,7 @@ void Jail::maybe_report() {
     }
   }
   if (gone_ && recorded_ && removal_since_ == 0) remove();
+  look_whether_told();
 }
 
 void Jail::deliver(std::variant<JobReport, Failure> end) {
@@ -181,6 +182,28 @@ void Jail::wait(WaitDone done) {
 void Jail::when_over(std::function<void()> done) {
   if (over()) return done();
   over_waiting_.push_back(std::move(done));
+}
+
+void Jail::when_told(std::function<void()> done) {
+  if (told()) return done();
+  told_waiting_.push_back(std::move(done));
+}
+
+// Not from here: who waits may drop the jail, and one of its jobs may be above on the stack.
+void Jail::look_whether_told() {
+  if (told_waiting_.empty() || !told()) return;
+  const Status armed = told_.arm(services_.loop, 0, [this] {
+    for (const auto& done : std::exchange(told_waiting_, {})) done();
+  });
+  if (!armed.ok()) spdlog::error("jail {}: {}", id(), armed.error().message());
+}
+
+void Jail::cut_output() {
+  const auto jobs = jobs_;
+  for (const auto& [number, job] : jobs) job->cut_output();
+  if (!streams_.running()) return;
+  streams_.stop();
+  maybe_report();
 }
 
 void Jail::remove() {

@@ -46,6 +46,7 @@ std::variant<std::uint32_t, Failure> Jail::exec(JobRequest request) {
   links.changed = [this] {
     start_waiting_jobs();
     end_if_empty();
+    look_whether_told();
   };
   auto made = std::make_shared<Job>(std::move(links), std::move(request));
   jobs_[made->number()] = made;

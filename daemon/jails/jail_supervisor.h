@@ -76,7 +76,8 @@ class JailSupervisor final : public Supervisor {
   std::variant<std::shared_ptr<Jail>, Failure> own_jail(const Client& client, const std::string& jail) const;
   std::variant<std::string, Failure> start(const Client& client, const protocol::JobSpec& spec, bool session,
                                            RunObserver observer);
-  Result<std::shared_ptr<JobLog>> new_log(const std::string& jail, std::uint32_t job);
+  std::variant<std::shared_ptr<JobLog>, Failure> new_log(const Client& client, const std::string& jail,
+                                                         std::uint32_t job);
   std::optional<Failure> check_client(const Client& client, const protocol::JobSpec& spec) const;
   std::variant<const wire::Profile*, Failure> profile_of(const protocol::JobSpec& spec) const;
   plan::Context context_of(const Client& client, std::uint32_t number) const;
@@ -92,6 +93,7 @@ class JailSupervisor final : public Supervisor {
   LauncherClient launcher_;
   Sweeper sweeper_;
   Denials denials_;
+  JobLogs logs_;
   Services services_;
   Table table_;
   std::shared_ptr<const wire::ProfileSet> profiles_;

@@ -180,6 +180,7 @@ void Job::on_failed(const wire::InitEventRecord& record) {
 }
 
 void Job::on_exited(const wire::InitEventRecord& record) {
+  if (!is_end(record.value)) return links_.breach("an end of a job that is none");
   if (std::exchange(exited_, true)) return links_.breach("a second end of a job");
   begun_ = true;
   wall_.stop();
@@ -307,6 +308,12 @@ void Job::wait(WaitDone done) {
   } else {
     done(*failure_);
   }
+}
+
+void Job::cut_output() {
+  if (!streams_.running()) return;
+  streams_.stop();
+  maybe_report();
 }
 
 void Job::forget_observer() {

@@ -66,6 +66,7 @@ class Job : public std::enable_shared_from_this<Job> {
   static constexpr std::uint64_t kNoKill = UINT64_MAX;
   void wait(WaitDone done);
   void pause_output(bool paused) { streams_.pause(paused); }
+  void cut_output();  // what was not read yet is given up, and nothing more holds the report back
   void forget_observer();
   void detach() { detached_ = true; }
   Result<std::vector<UniqueFd>> attach(std::uint64_t replay, std::shared_ptr<void>& token);

@@ -92,6 +92,12 @@ void JobLog::finish() {
   tell();
 }
 
+void JobLog::discard() {
+  finish();
+  for (const Segment& segment : segments_) ::unlink(segment.path.c_str());
+  segments_.clear();
+}
+
 void JobLog::tell() {
   std::erase_if(listeners_, [](const auto& weak) { return weak.expired(); });
   const auto listeners = listeners_;
@@ -108,6 +114,13 @@ std::shared_ptr<void> JobLog::listen(std::function<void()> changed) {
 
 Result<std::optional<JobLog::Piece>> JobLog::read(Place& place) const {
   Piece piece;
+  if (segments_.empty()) {
+    if (place.record >= end_.record) return std::optional<Piece>();
+    piece.stream = 1;
+    piece.dropped = end_.payload - place.payload;
+    place = end_;
+    return std::optional<Piece>(std::move(piece));
+  }
   const Place& first = segments_.front().first;
   if (place.record < first.record) {
     piece.dropped = first.payload - place.payload;
@@ -132,6 +145,21 @@ Result<std::optional<JobLog::Piece>> JobLog::read(Place& place) const {
   place.record += sizeof header + header.size;
   place.payload += header.size;
   return std::optional<Piece>(std::move(piece));
+}
+
+Result<std::shared_ptr<JobLog>> JobLogs::create(uid_t uid, const std::string& directory, const std::string& name) {
+  for (auto& [owner, row] : logs_) std::erase_if(row, [](const auto& weak) { return weak.expired(); });
+  std::erase_if(logs_, [](const auto& row) { return row.second.empty(); });
+  auto& logs = logs_[uid];
+  if (logs.size() >= kMost) {
+    const auto oldest = std::ranges::find_if(logs, [](const auto& weak) { return weak.lock()->finished(); });
+    if (oldest == logs.end()) return sys_error_code(EDQUOT, "{} jobs of uid {} are being logged", kMost, uid);
+    oldest->lock()->discard();
+    logs.erase(oldest);
+  }
+  TRY_ASSIGN(std::shared_ptr<JobLog> log, JobLog::create(directory, name));
+  logs.push_back(log);
+  return log;
 }
 
 Status empty_log_directory(const std::string& directory) {

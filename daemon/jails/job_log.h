@@ -5,11 +5,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <sys/types.h>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -28,7 +31,8 @@ class JobLog {
   JobLog& operator=(const JobLog&) = delete;
 
   void append(int stream, std::string_view bytes);
-  void finish();  // nothing more comes
+  void finish();   // nothing more comes
+  void discard();  // nor is anything left to read
   [[nodiscard]] bool finished() const { return finished_; }
 
   struct Place {
@@ -62,6 +66,19 @@ class JobLog {
   std::uint32_t made_ = 0;
   bool finished_ = false;
   std::vector<std::weak_ptr<std::function<void()>>> listeners_;
+};
+
+// The logs of each user's jobs. A user's next one takes the place of the oldest that is finished, so that no user fills the disk,
+// which the audit log needs too.
+class JobLogs {
+ public:
+  static constexpr std::size_t kMost = 64;  // of one user; a GiB
+
+  // EDQUOT: none of them is finished.
+  Result<std::shared_ptr<JobLog>> create(uid_t uid, const std::string& directory, const std::string& name);
+
+ private:
+  std::map<uid_t, std::vector<std::weak_ptr<JobLog>>> logs_;  // oldest first
 };
 
 // Removes what an earlier life left in the log directory.

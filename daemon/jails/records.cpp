@@ -72,6 +72,8 @@ std::string failure_detail(const Failure& failure) {
   return text_of(detail);
 }
 
+bool is_end(int status) { return WIFEXITED(status) || (WIFSIGNALED(status) && WTERMSIG(status) < NSIG); }
+
 void judge(int status, const EndedBy& by, protocol::JobReport& report) {
   if (WIFEXITED(status)) {
     report.exit_code = WEXITSTATUS(status);

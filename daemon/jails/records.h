@@ -20,6 +20,8 @@ inline constexpr std::size_t kArgvRecorded = 4U << 10;
 [[nodiscard]] std::string report_text(const protocol::JobReport& report);
 [[nodiscard]] std::string failure_detail(const Failure& failure);
 
+// Whether jail-init's word for a job's end is one: an exit, or a signal that there is.
+[[nodiscard]] bool is_end(int status);
 // A job's end by its wait status (wait(2)): what of it was ours is said by the flags.
 struct EndedBy {
   bool timed_out = false;

@@ -74,6 +74,11 @@ std::optional<Failure> JailSupervisor::check_client(const Client& client, const 
   if (is_pool_id(client.uid)) return Denied{"user", "users of the host, not ids of the pool"};
   const std::uint64_t most = profiles_->config.user_jails;
   if (table_.alive(client.uid) >= most) return LimitReached{"user_jails", most, fmt::format("uid {}", client.uid)};
+  // A connection starts one at a time. Who hangs up meanwhile may not take all of the launcher's and the broker's places with what
+  // is still under way.
+  const std::uint64_t starting = profiles_->config.user_connections;
+  if (table_.starting(client.uid) >= starting)
+    return LimitReached{"user_connections", starting, fmt::format("jails being started for uid {}", client.uid)};
   if (spec.name && table_.name_in_use(client.uid, *spec.name)) {
     return InvalidArgument{"/parameters/spec/name", *spec.name, "a name that none of your live jails has"};
   }
@@ -133,12 +138,12 @@ std::variant<std::string, Failure> JailSupervisor::start(const Client& client, c
   }
   JailRequest request;
   if (spec.log) {
-    auto log = new_log(context.jail, wire::kFirstJob);
-    if (!log.ok()) {
+    auto log = new_log(client, context.jail, wire::kFirstJob);
+    if (auto* failure = std::get_if<Failure>(&log)) {
       numbers_.free(number);
-      return Unavailable{"log", log.error().message()};
+      return std::move(*failure);
     }
-    request.log = std::move(log).value();
+    request.log = std::get<std::shared_ptr<JobLog>>(std::move(log));
   }
   request.client = client;
   request.name = spec.name.value_or("");
@@ -228,9 +233,15 @@ void JailSupervisor::remove(const Client& client, const std::string& name, bool 
   const bool live = jail->state() == Jail::State::kStarting || jail->state() == Jail::State::kRunning;
   if (live && !force) return done(InvalidArgument{"/parameters/jail", name, "a jail that has ended, or force"});
   if (live) jail->kill_now(fmt::format("removed by uid {}", client.uid));
-  jail->when_over([this, id = jail->id(), done = std::move(done)] {
-    table_.erase(id);
-    done({});
+  jail->when_over([this, weak = std::weak_ptr(jail), force, done = std::move(done)] {
+    const auto over = weak.lock();
+    if (!over) return;
+    // Its clients hear of its end first; with force they need not have read what it wrote.
+    if (force) over->cut_output();
+    over->when_told([this, id = over->id(), done] {
+      table_.erase(id);
+      done({});
+    });
   });
 }
 

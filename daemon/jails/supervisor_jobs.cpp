@@ -1,5 +1,6 @@
 // The second half of daemon/jails/jail_supervisor.h.
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -88,9 +89,13 @@ std::variant<std::shared_ptr<Jail>, Failure> JailSupervisor::own_jail(const Clie
   return jail;
 }
 
-Result<std::shared_ptr<JobLog>> JailSupervisor::new_log(const std::string& jail, std::uint32_t job) {
-  if (deps_.log_directory.empty()) return make_error("this daemon has no directory for logs");
-  return JobLog::create(deps_.log_directory, fmt::format("{}.{}", jail, job));
+std::variant<std::shared_ptr<JobLog>, Failure> JailSupervisor::new_log(const Client& client, const std::string& jail,
+                                                                       std::uint32_t job) {
+  if (deps_.log_directory.empty()) return Unavailable{"log", "this daemon has no directory for logs"};
+  auto log = logs_.create(client.uid, deps_.log_directory, fmt::format("{}.{}", jail, job));
+  if (log.ok()) return std::move(log).value();
+  if (log.error().code == EDQUOT) return LimitReached{"logs", JobLogs::kMost, fmt::format("uid {}", client.uid)};
+  return Unavailable{"log", log.error().message()};
 }
 
 void JailSupervisor::create(const Client& client, const protocol::JobSpec& spec,
@@ -130,9 +135,9 @@ std::variant<std::uint32_t, Failure> JailSupervisor::exec(const Client& client, 
   if (auto* denied = std::get_if<plan::Denied>(&outcome)) return Denied{denied->rule, denied->allowed};
   JobRequest request;
   if (spec.log) {
-    auto log = new_log(jail->id(), jail->next_job());
-    if (!log.ok()) return Unavailable{"log", log.error().message()};
-    request.log = std::move(log).value();
+    auto log = new_log(client, jail->id(), jail->next_job());
+    if (auto* failure = std::get_if<Failure>(&log)) return std::move(*failure);
+    request.log = std::get<std::shared_ptr<JobLog>>(std::move(log));
   }
   request.client = client;
   request.spec.stdio = spec.stdio;

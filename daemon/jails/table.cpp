@@ -50,7 +50,7 @@ void Table::trim(std::uint64_t now) {
     for (const auto& [id, jail] : jails) {
       if (jail->forgettable()) {
         old.push_back(id);
-      } else if (jail->over()) {
+      } else if (jail->over() && jail->told()) {
         ended.emplace_back(jail->over_since(), id);
       }
     }
@@ -99,6 +99,13 @@ std::size_t Table::alive(uid_t uid) const {
   if (found == by_user_.end()) return 0;
   return static_cast<std::size_t>(
       std::ranges::count_if(found->second, [](const auto& entry) { return !entry.second->over(); }));
+}
+
+std::size_t Table::starting(uid_t uid) const {
+  const auto found = by_user_.find(uid);
+  if (found == by_user_.end()) return 0;
+  return static_cast<std::size_t>(std::ranges::count_if(
+      found->second, [](const auto& entry) { return entry.second->state() == Jail::State::kStarting; }));
 }
 
 std::vector<std::shared_ptr<Jail>> Table::visible(const Client& client) const {

@@ -46,6 +46,7 @@ class Table {
   [[nodiscard]] bool name_in_use(uid_t uid, const std::string& name) const;  // by a jail that has not ended
   [[nodiscard]] bool has_number(std::uint32_t number) const;
   [[nodiscard]] std::size_t alive(uid_t uid) const;
+  [[nodiscard]] std::size_t starting(uid_t uid) const;  // of them, those that the launcher has not answered for
   [[nodiscard]] std::vector<std::shared_ptr<Jail>> visible(const Client& client) const;
   [[nodiscard]] std::vector<std::shared_ptr<Jail>> of_connection(std::uint64_t connection) const;
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }

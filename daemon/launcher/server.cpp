@@ -28,7 +28,7 @@ using wire::LauncherMessage;
 
 // sandboxd reconnects after a restart; a second one at a time is a mistake, more are an attack.
 constexpr std::size_t kMaxConnections = 4;
-constexpr std::size_t kMaxLaunching = 256;
+constexpr std::size_t kMaxLaunching = 1024;  // of one user there are as many as it may have connections
 constexpr std::uint64_t kRemovePatienceUsec = 2'000;
 constexpr int kIdleMs = 3;  // this long without a request: time for the pool
 
@@ -93,8 +93,10 @@ Status Server::handle(std::uint64_t connection, const wire::Message& message) {
 Status Server::fork_child(std::uint64_t connection, const wire::Message& message) {
   const int socket = connections_.at(connection).get();
   const bool starts = static_cast<LauncherMessage>(message.type) == LauncherMessage::kStart;
-  if (launching_.size() >= kMaxLaunching)
-    return fail(socket, message.id, "launch", sys_error_code(EAGAIN, "{} launches are under way", launching_.size()));
+  const auto under_way =
+      static_cast<std::size_t>(std::ranges::count_if(launching_, [](const auto& row) { return !row.second.killed; }));
+  if (under_way >= kMaxLaunching)
+    return fail(socket, message.id, "launch", sys_error_code(EAGAIN, "{} launches are under way", under_way));
   const UniqueFd network = starts ? parts_.networks.take() : UniqueFd();
   const pid_t child = fork_single_threaded();
   if (child < 0) return fail(socket, message.id, "launch", sys_error("fork"));

@@ -38,7 +38,7 @@ void try_plan(Bytes bytes) {
 constexpr void (*kTypes[])(Bytes) = {
     try_plan,         try_type<ProfileSet>, try_type<Profile>,     try_type<Config>,     try_type<Started>,
     try_type<Failed>, try_type<Readback>,   try_type<AuditRecord>, try_type<NumberList>, try_type<Refused>,
-    try_type<Ack>,
+    try_type<Ack>,    try_type<Claim>,      try_type<Claimant>,    try_type<Claimed>,
 };
 
 }  // namespace

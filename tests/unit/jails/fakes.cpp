@@ -169,6 +169,7 @@ bool FakeJail::was_told(wire::InitCommand command, std::uint32_t job) const {
 
 void FakeJail::die() {
   if (init.valid()) ::kill(init.pid(), SIGKILL);
+  alive.reset();
   control_watch.stop();
   control.reset();
 }
@@ -214,6 +215,24 @@ void FakeLauncher::remove(std::uint64_t id, std::uint32_t number) {
   answer(wire::LauncherMessage::kDone, id, wire::Done{number});
 }
 
+// What becomes readable with the end of the jail's first process.
+UniqueFd FakeLauncher::start_init(FakeJail& jail) const {
+  if (!forks) {
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    jail.alive.reset(ends[1]);
+    return UniqueFd(ends[0]);
+  }
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::syscall(SYS_close_range, 3, ~0U, 0);  // else it would keep the test's sockets open
+    for (;;) ::pause();
+  }
+  jail.init = UniquePid(pid, UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
+
 void FakeLauncher::start(const wire::Message& message) {
   last_plan = wire::body_of<wire::JailPlan>(message).value();
   if (silent) return;
@@ -221,13 +240,7 @@ void FakeLauncher::start(const wire::Message& message) {
   const std::uint32_t number = last_plan.number;
   auto jail = std::make_shared<FakeJail>();
   jail->plan = last_plan;
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    ::syscall(SYS_close_range, 3, ~0U, 0);  // else it would keep the test's sockets open
-    for (;;) ::pause();
-  }
-  jail->init = UniquePid(pid, UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
+  const UniqueFd pidfd = start_init(*jail);
   auto pair = std::move(socket_pair(SOCK_SEQPACKET)).value();
   jail->control = std::move(pair.first);
   int ends[2];
@@ -261,7 +274,7 @@ void FakeLauncher::start(const wire::Message& message) {
   const UniqueFd cpu = std::move(sealed_memfd("cpu.stat", {})).value();
   const UniqueFd stat(::memfd_create("cpu.stat", MFD_CLOEXEC));
   EXPECT_TRUE(write_all(stat.get(), "usage_usec 30\nuser_usec 20\nsystem_usec 10\n").ok());
-  const int fds[] = {jail->init.pidfd().get(), pair.second.get(), kill_end.get(), cpu.get(), cpu.get(), stat.get()};
+  const int fds[] = {pidfd.get(), pair.second.get(), kill_end.get(), cpu.get(), cpu.get(), stat.get()};
   wire::Started started;
   started.number = number;
   started.descriptors = (1U << wire::kStartedFdsAlways) - 1;

@@ -97,6 +97,7 @@ struct FakeJail {
   std::size_t plans = 0;  // descriptors that came with commands
   IoWatch control_watch{};
   bool kill_works = true;
+  UniqueFd alive{};  // without a process: its other end stands for the pidfd
 
   void say(wire::InitEvent event, std::int32_t value = 0, std::int32_t code = 0, const char* step = "",
            const char* text = "", std::uint32_t job = wire::kFirstJob);
@@ -123,6 +124,7 @@ class FakeLauncher : public FakeServer {
   std::size_t starts = 0;
   int busy = 0;         // so many removals are answered EBUSY
   bool silent = false;  // starts are not answered
+  bool forks = true;    // a jail's first process is one
   wire::JailPlan last_plan{};
 
   void send_profiles(std::uint64_t id = 0);
@@ -132,6 +134,7 @@ class FakeLauncher : public FakeServer {
 
  private:
   void start(const wire::Message& message);
+  UniqueFd start_init(FakeJail& jail) const;
   void remove(std::uint64_t id, std::uint32_t number);
 };
 

@@ -115,6 +115,10 @@ TEST_F(Hostile, UnknownEventEndsTheJail) {
   expect_killed([](FakeJail& jail) { jail.say(static_cast<wire::InitEvent>(99)); });
 }
 
+TEST_F(Hostile, AWaitStatusThatIsNoEndEndsTheJail) {
+  expect_killed([](FakeJail& jail) { jail.say(wire::InitEvent::kJobExited, 0x7F); });
+}
+
 TEST_F(Hostile, FloodOfEventsEndsTheJail) {
   expect_killed([](FakeJail& jail) {
     for (int i = 0; i < 40; ++i) jail.say(wire::InitEvent::kJobStarted, i);

@@ -1,5 +1,6 @@
 #include "daemon/jails/job_log.h"
 
+#include <cerrno>
 #include <filesystem>
 
 #include <stdlib.h>
@@ -36,6 +37,29 @@ TEST_F(Log, GivesBackWhatWasWrittenInOrder) {
   ASSERT_TRUE(piece);
   EXPECT_EQ(piece->stream, 2);
   EXPECT_FALSE(std::move(log->read(place)).value());
+}
+
+TEST_F(Log, AUsersNextOneTakesThePlaceOfTheOldestThatIsFinished) {
+  JobLogs logs;
+  std::vector<std::shared_ptr<JobLog>> kept;
+  const auto add = [&](uid_t uid) {
+    return logs.create(uid, folder_, "j-" + std::to_string(uid) + "." + std::to_string(kept.size()));
+  };
+  for (std::size_t i = 0; i < JobLogs::kMost; ++i) {
+    kept.push_back(std::move(add(1000)).value());
+    kept.back()->append(1, "out");
+  }
+  EXPECT_EQ(add(1000).error().code, EDQUOT);
+  EXPECT_TRUE(add(1001).ok());
+  kept[2]->finish();
+  EXPECT_TRUE(add(1000).ok());
+  JobLog::Place place;
+  const auto piece = std::move(kept[2]->read(place)).value();
+  ASSERT_TRUE(piece);
+  EXPECT_EQ(piece->dropped, 3U);
+  EXPECT_EQ(piece->bytes, "");
+  EXPECT_FALSE(std::move(kept[2]->read(place)).value());
+  EXPECT_EQ(files(), JobLogs::kMost - 1);  // the last one has gone with what held it
 }
 
 TEST_F(Log, KeepsTheEndAndSaysHowMuchIsMissing) {

@@ -112,6 +112,20 @@ TEST_F(Jails, HoldEachUserToTheirNumberOfJails) {
   EXPECT_EQ(d.started, 1);
 }
 
+TEST_F(Jails, HoldEachUserToAShareOfTheStarts) {
+  launcher_->profiles.config.user_connections = 2;
+  launcher_->profiles.hash = wire::hash_of(launcher_->profiles);
+  open();
+  launcher_->silent = true;
+  Seen a, b, c;
+  run(a);
+  run(b);
+  const auto result = supervisor_->run(alice(), spec(), {});
+  ASSERT_EQ(result.index(), 1U);
+  EXPECT_EQ(std::get<LimitReached>(std::get<1>(result)).most, 2U);
+  EXPECT_EQ(supervisor_->run(bob(), spec(), observe(c)).index(), 0U);
+}
+
 TEST_F(Jails, RefuseANameThatIsInUse) {
   open();
   JobSpec job = spec();

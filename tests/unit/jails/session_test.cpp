@@ -109,5 +109,53 @@ TEST_F(Session, FreezeIsRecordedFirst) {
   EXPECT_FALSE(std::get<0>(supervisor_->list(alice()))[0].frozen);
 }
 
+// A client that has not read all that its job wrote, when the jail is removed.
+struct SlowReader : Session {
+  void SetUp() override {
+    open();
+    std::tie(id, jail) = session();
+    job = executing_with_streams();
+    supervisor_->pause_job_output(alice(), id, job, true);
+    jail->die();
+    ASSERT_TRUE(until([this] { return state(id) == "ended"; }));
+    ASSERT_FALSE(seen.ended());
+  }
+  void TearDown() override {
+    inner.clear();
+    EXPECT_TRUE(until([this] { return removed && seen.ended(); }));
+    EXPECT_TRUE(seen.report.has_value());
+    EXPECT_EQ(state(id), "");
+  }
+  std::uint32_t executing_with_streams() {
+    const std::uint32_t number = exec(seen, id, command(protocol::Stdio::kRelay));
+    EXPECT_TRUE(until([&] { return jail->was_told(wire::InitCommand::kExec, number); }));
+    inner = jail->give_streams(number);
+    EXPECT_TRUE(until([&] { return jail->was_told(wire::InitCommand::kRelease, number); }));
+    return number;
+  }
+  void remove(bool force) {
+    supervisor_->remove(alice(), id, force, [this](auto failure) {
+      removed = true;
+      EXPECT_FALSE(failure);
+    });
+  }
+
+  Seen seen{};
+  std::string id{};
+  std::shared_ptr<test::FakeJail> jail{};
+  std::uint32_t job = 0;
+  std::vector<UniqueFd> inner{};
+  bool removed = false;
+};
+
+TEST_F(SlowReader, HearsTheEndOfItsJobWhenTheJailIsRemovedByForce) { remove(true); }
+
+TEST_F(SlowReader, IsWaitedForByARemovalWithoutForce) {
+  remove(false);
+  test::run_for(loop_.get(), 100'000);
+  EXPECT_FALSE(removed);
+  supervisor_->pause_job_output(alice(), id, job, false);
+}
+
 }  // namespace
 }  // namespace sandboxd::jails

@@ -2,163 +2,24 @@
 """The Python module against a daemon of the test's own: an ordinary user's sessions, through the plain client and asyncio's, and that
 nothing is left of them in the daemon's programs.
 
-usage: python_client_test.py DIRECTORY_OF_THE_PROGRAMS DIRECTORY_OF_THE_MODULE"""
+usage: client_test.py DIRECTORY_OF_THE_PROGRAMS DIRECTORY_OF_THE_MODULE"""
 import asyncio
+import filecmp
 import os
-import pathlib
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 import unittest
 
-DEADLINE = 60
-UID = 47114
-MEBIBYTE = os.urandom(1 << 20)
-
-
-def start_daemon(programs, top):
-    """Returns once it says that it is ready."""
-    # A host without controllers can't hold every limit of the defaults.
-    missing = subprocess.run([programs / "sandboxd-doctor", "--unenforceable"], check=True, capture_output=True, text=True).stdout
-    config = top / "sandboxd.json"
-    config.write_text('{"unenforced_limits": %s}' % missing)
-    command = [programs / "sandboxd", "--standalone", "--config", config, "--runtime-dir", top / "run", "--state-dir", top / "state"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
-    ready, log = threading.Event(), []
-
-    def read():
-        with process.stderr:
-            for line in process.stderr:
-                log.append(line.decode(errors="replace"))
-                if line.startswith(b"sandboxd: ready"):
-                    ready.set()
-
-    threading.Thread(target=read, daemon=True).start()
-    if not ready.wait(DEADLINE):
-        process.terminate()
-        process.wait(DEADLINE)
-        raise RuntimeError("no daemon: " + "".join(log))
-    return process
-
-
-def processes_below(pid):
-    """{pid: (name, number of descriptors)} of a process and all its descendants."""
-    children = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                text = pathlib.Path("/proc", entry, "stat").read_text()
-            except OSError:
-                continue
-            children.setdefault(int(text.rpartition(")")[2].split()[1]), []).append((int(entry), text.partition("(")[2].rpartition(")")[0]))
-    found, queue = {}, [(pid, "supervisor")]
-    while queue:
-        one, name = queue.pop()
-        try:
-            found[one] = (name, len(os.listdir(f"/proc/{one}/fd")))
-        except OSError:
-            continue
-        queue += children.get(one, [])
-    return found
-
-
-def tally(pid):
-    return sorted(processes_below(pid).values())
-
-
-def settle(wanted, look):
-    """Waits until look() is wanted: the daemon closes after it has answered. Returns the last look."""
-    deadline = time.monotonic() + DEADLINE
-    while (seen := look()) != wanted and time.monotonic() < deadline:
-        threading.Event().wait(0.05)
-    return seen
-
-
-def main():
-    if os.geteuid() != 0:
-        print("needs root, for a daemon of its own")
-        return 77
-    programs, module = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
-    with tempfile.TemporaryDirectory(prefix="sandboxd-python-") as holder:
-        top = pathlib.Path(holder)
-        top.chmod(0o755)
-        for name in ("run", "state"):
-            (top / name).mkdir(mode=0o755)
-        # The tree may lie where others can't look.
-        shutil.copytree(module / "sandboxd", top / "module/sandboxd", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(__file__, top / "inner.py")
-        (top / "work").mkdir()
-        os.chown(top / "work", UID, UID)
-        daemon = start_daemon(programs, top)
-        try:
-            return supervise(daemon, top)
-        finally:
-            daemon.terminate()
-            daemon.wait(DEADLINE)
-
-
-def supervise(daemon, top):
-    env = {"PATH": "/usr/bin:/bin", "SANDBOXD_SOCKET": str(top / "run/sandboxd.sock"), "PYTHONPATH": str(top / "module"),
-           "PYTHONDONTWRITEBYTECODE": "1", "PYTHONASYNCIODEBUG": "1"}
-    # The one that runs this may lie where others can't look.
-    interpreter = shutil.which("python3", path=env["PATH"]) or sys.executable
-    command = [interpreter, "-X", "dev", "-W", "error::ResourceWarning", str(top / "inner.py"), "--inner", *sys.argv[3:]]
-
-    def inner(*more):
-        return subprocess.run([*command, *more], env=env, cwd=top / "work", user=UID, group=UID, extra_groups=[], timeout=600,
-                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-    # What is made once and kept, as a pool of launch children, is there after the first.
-    warm = inner("WarmUp")
-    before = tally(daemon.pid)
-    done = inner()
-    print(warm.stderr + done.stderr, end="", file=sys.stderr)
-    after = settle(before, lambda: tally(daemon.pid))
-    if after != before:
-        print(f"left behind: {after}, before it was {before}", file=sys.stderr)
-        return 1
-    return 1 if warm.returncode or done.returncode or "ResourceWarning" in done.stderr else 0
-
+import daemon
 
 if __name__ == "__main__" and "--inner" not in sys.argv:
-    sys.exit(main())
+    sys.exit(daemon.main(__file__))
 
 import sandboxd  # noqa: E402
 import sandboxd.aio  # noqa: E402
-
-
-def shell(script):
-    return ["/bin/sh", "-c", script]
-
-
-def own_fds():
-    return sorted(os.listdir("/proc/self/fd"))
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        before = own_fds()
-        self.addCleanup(lambda: self.assertEqual(own_fds(), before))
-        self.client = sandboxd.Client()
-        self.addCleanup(self.client.close)
-        self.work = tempfile.mkdtemp(dir=".")
-        self.addCleanup(shutil.rmtree, self.work)
-
-    def session(self, **options):
-        session = self.client.create(**options)
-        self.addCleanup(session.__exit__)
-        return session
-
-
-class WarmUp(Case):
-    def test_one_of_each(self):
-        session = self.session(workspace=self.work)
-        self.assertTrue(session.exec(["true"]).ok)
-        self.assertTrue(self.client.run(["true"]).ok)
+from case import DEADLINE, MEBIBYTE, Case, WarmUp, shell  # noqa: E402, F401
 
 
 class Run(Case):
@@ -254,14 +115,16 @@ class Sessions(Case):
             self.assertEqual(got, [MEBIBYTE])
 
     def test_terminal(self):
-        with self.session().popen(shell("stty -echo; trap 'stty size' WINCH; stty size; while read x; do :; done"), tty=(30, 100)) as job:
+        # A shell's read fails when a signal comes with a trap.
+        script = "stty -echo; trap 'stty size' WINCH; stty size; until read x && test \"$x\" = end; do :; done"
+        with self.session().popen(shell(script), tty=(30, 100)) as job:
             self.assertEqual(job.stdout.readline(), b"30 100\r\n")
             job.resize(40, 120)
             job.stdin.write(b"\n")
             job.stdin.flush()
             self.assertEqual(job.stdout.readline(), b"40 120\r\n")
             self.assertIsNone(job.stderr)
-            job.stdin.write(b"\x04")
+            job.stdin.write(b"end\n")
             job.stdin.flush()
             self.assertTrue(job.wait(DEADLINE).ok)
 
@@ -434,6 +297,42 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
                 await job.stdin.write(b"\n")
                 self.assertEqual(await job.stdout.read(), b"40 120\r\n")
                 self.assertTrue((await job.wait(DEADLINE)).ok)
+
+    async def test_files(self):
+        async with await self.client.create(tmpfs=["/scratch"]) as session:
+            files = session.files
+            await asyncio.gather(*(files.write(f"/scratch/{number}", b"%d" % number, mode=0o600) for number in range(8)))
+            found = await asyncio.gather(*(files.read(f"/scratch/{number}") for number in range(8)))
+            self.assertEqual(found, [b"%d" % number for number in range(8)])
+            await files.write("/scratch/0", MEBIBYTE, append=True)
+            self.assertEqual(await files.read("/scratch/0"), b"0" + MEBIBYTE)
+            with self.assertRaises(sandboxd.FileRefused):
+                await files.read("/scratch/0", size_max=1 << 20)
+            stat = await files.stat("/scratch/1")
+            self.assertEqual((stat.type, stat.size, stat.mode), ("file", 1, 0o600))
+            self.assertEqual([entry.name for entry in await files.list("/scratch")], [b"%d" % number for number in range(8)])
+            await files.remove("/scratch/1")
+            for attempt in (files.stat("/scratch/1"), files.write("/scratch/2", b"", exclusive=True)):
+                with self.assertRaises(sandboxd.FileFailed):
+                    await attempt
+
+    async def test_trees(self):
+        async with await self.client.create(tmpfs=["/scratch"]) as session:
+            with tempfile.TemporaryDirectory(dir=".") as work:
+                os.makedirs(os.path.join(work, "tree/sub"))
+                os.mkdir(os.path.join(work, "back"))
+                with open(os.path.join(work, "tree/sub/file"), "wb") as file:
+                    file.write(MEBIBYTE)
+                await session.files.put(os.path.join(work, "tree"), "/scratch")
+                out = os.path.join(work, "back/tree")
+                self.assertEqual(await session.files.get("/scratch/tree", os.path.join(work, "back")), [out])
+                self.assertTrue(filecmp.cmp(os.path.join(work, "tree/sub/file"), os.path.join(out, "sub/file"), shallow=False))
+                await session.exec(["ln", "-s", "/etc/passwd", "/scratch/tree/leads-out"], check=True)
+                with self.assertRaises((sandboxd.UnsafeArchive, sandboxd.FileRefused)):
+                    await session.files.get("/scratch/tree", os.path.join(work, "tree"))
+                self.assertEqual(os.listdir(os.path.join(work, "tree")), ["sub"])
+                await session.files.remove("/scratch/tree", recursive=True)
+                self.assertEqual(await session.files.list("/scratch"), [])
 
     async def test_cancelling_kills_the_job(self):
         async with await self.client.create() as session:
