@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "base/prompt_release.h"
 #include "base/sanitizer.h"
 #include "base/socket.h"
 #include "base/text.h"
@@ -44,6 +45,12 @@ std::uint32_t number_in(const wire::Message& message) {
   return wire::View(message.body.data(), message.body.size()).number<std::uint32_t>();
 }
 
+// A descriptor that came with it is let go of in here.
+Result<wire::Message> receive(int socket) {
+  const PromptRelease prompt;
+  return wire::receive_message(socket, 0, MSG_DONTWAIT);
+}
+
 }  // namespace
 
 Status Server::accept_one() {
@@ -67,11 +74,12 @@ Status Server::send_profiles(int socket, std::uint64_t id) {
 // A connection that sends what is not our protocol is closed; its jails are not touched.
 void Server::serve(std::uint64_t connection) {
   const int socket = connections_.at(connection).get();
-  auto message = wire::receive_message(socket, 0, MSG_DONTWAIT);
+  auto message = receive(socket);
   if (!message.ok() && message.error().code == EAGAIN) return;
   if (message.ok() && !message->end) {
     if (const Status handled = handle(connection, *message); handled.ok()) return;
   }
+  release_promptly(std::move(connections_.at(connection)));
   connections_.erase(connection);
 }
 

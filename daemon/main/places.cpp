@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/path.h"
+#include "base/prompt_release.h"
 #include "base/socket.h"
 #include "base/text.h"
 
@@ -144,6 +145,7 @@ Result<Places> Places::make(const std::string& runtime_dir, const std::string& s
   for (const SocketRow& row : kSockets) {
     const uid_t owner = row.owner == Owner::kRoot ? 0 : own_id(slice_first, OwnId::kSandboxd);
     TRY_ASSIGN(UniqueFd fd, listen_unix(places.path_of(row.name), row.type, row.mode, owner, kBacklog));
+    if (!row.name.starts_with("broker")) refuse_descriptors(fd.get());  // they go the other way, or none do
     places.sockets_.push_back({std::string(row.name), std::move(fd)});
   }
   return places;

@@ -17,6 +17,7 @@
 #include "base/ids.h"
 #include "base/socket.h"
 #include "tests/jail/hostile.h"
+#include "tests/support/lingering.h"
 
 namespace sandboxd::test {
 namespace {
@@ -350,6 +351,26 @@ TEST_F(HostileBytes, E72_GarbageIsNoRequest) {
   expect_closed(packet(kStart, good), "a descriptor", {file.get()});
   expect_closed(packet(kStart, good, [](wire::Header& h) { h.flags = 1; }), "a directory in place of a memfd",
                 {file.get()});
+}
+
+TEST_F(HostileBytes, E72_ADescriptorThatDoesNotCloseHoldsNobodyUp) {
+  Lingering lingering;
+  const auto connection = stack().connect();
+  ASSERT_NE(connection, nullptr);
+  const int fd = lingering.get();
+  const std::uint64_t begun = monotonic_usec();
+  const pid_t launcher = stack().launcher().pid();  // stopped: it must be the last who has the descriptor
+  ASSERT_EQ(::kill(launcher, SIGSTOP), 0);
+  ASSERT_TRUE(eventually([&] { return status_line(launcher, "State").starts_with("T"); }));
+  ASSERT_TRUE(send_packet(connection->fd(), std::vector<std::uint8_t>(64, 0xFF), {&fd, 1}).ok());
+  lingering.close();
+  ASSERT_EQ(::kill(launcher, SIGCONT), 0);
+  const std::uint32_t number = next_number();
+  Launched launched = client().start(client().plan(number));
+  ASSERT_TRUE(launched.started.has_value());
+  EXPECT_LT(monotonic_usec() - begun, 5'000'000U);
+  EXPECT_EQ(await_job(launched).wait_status, 0);
+  EXPECT_TRUE(client().remove(number));
 }
 
 TEST_F(HostileBytes, E72_TruncatedPlansAreRefused) {

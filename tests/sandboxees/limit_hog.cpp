@@ -96,6 +96,14 @@ int file_of(const char* path, long mib) {
   return 0;
 }
 
+// Goes on until it is ended.
+int keep_writing(long) {
+  const int fd = open("writes", O_WRONLY | O_CREAT, 0600);
+  if (fd < 0) return 1;
+  while (pwrite(fd, "x", 1, 0) == 1) usleep(10'000);
+  return 1;
+}
+
 // Past the page cache, so that each write waits for the disk's turn.
 int disk(long mib) {
   constexpr std::size_t kBlock = 64 * 1024;
@@ -307,6 +315,7 @@ constexpr Kind kKinds[] = {
     {"tmpfs", [](long mib) { return file_of("/tmp/file", mib); }},
     {"cache", [](long mib) { return file_of("file", mib); }},
     {"disk", disk},
+    {"write", keep_writing},
     {"forks", forks},
     {"bomb", bomb},
     {"vforks",

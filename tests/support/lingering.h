@@ -2,12 +2,14 @@
 #pragma once
 
 #include <array>
+#include <utility>
 
 #include <gtest/gtest.h>
 
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "base/prompt_release.h"
 #include "base/unique_fd.h"
 
 namespace sandboxd::test {
@@ -41,8 +43,8 @@ class Lingering {
   Lingering& operator=(const Lingering&) = delete;
 
   [[nodiscard]] int get() const { return fd_.get(); }
-  // From now on what was sent on holds the last descriptor of it. Only while that is so.
-  void close() { fd_.reset(); }
+  // From now on what was sent on holds the last descriptor of it; if nobody has it any more, this must not wait.
+  void close() { release_promptly(std::move(fd_)); }
 
  private:
   UniqueFd reader_, fd_;

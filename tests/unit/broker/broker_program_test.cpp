@@ -364,9 +364,11 @@ TEST_F(BrokerProgram, LimitsTheConnectionsOfOneUidAndServesAnother) {
 // Whose connection is refused has main itself let go of what it sent.
 TEST_F(BrokerProgram, WhatARefusedClientSentHoldsNobodyUp) {
   test::Lingering lingering;
+  ASSERT_EQ(::kill(broker_.pid(), SIGSTOP), 0);  // it must be the last who has the descriptor
   const UniqueFd root = hand_in(token_of(9), {lingering.get()});
   const std::uint64_t begun = monotonic_usec();
   lingering.close();
+  ASSERT_EQ(::kill(broker_.pid(), SIGCONT), 0);
   EXPECT_EQ(refusal(root.get()), as_int(BrokerRefusal::kNotAllowed));
   const Client alice = client(kAlice, token_of(1), {"/usr"});
   EXPECT_EQ(claimed(claim(token_of(1))).uid, kAlice);
