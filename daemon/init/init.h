@@ -25,6 +25,11 @@ struct Rlimit {
   std::uint32_t resource;
   std::uint64_t soft, hard;
 };
+// As the kernel has it: struct landlock_net_port_attr, which Debian 12's header lacks.
+struct LandlockPort {
+  std::uint64_t access;
+  std::uint64_t port;
+};
 struct LandlockRule {
   const char* path;
   std::uint64_t access;
@@ -50,6 +55,8 @@ struct Plan {
   std::uint32_t job_uid = 0, job_gid = 0;
   std::array<LandlockRule, kMaxLandlockRows> landlock{};
   std::size_t landlock_count = 0;
+  std::array<LandlockPort, kMaxLandlockRows> ports{};
+  std::size_t port_count = 0;
   std::uint64_t landlock_fs = 0, landlock_net = 0, landlock_scoped = 0;
   const sock_filter* filter = nullptr;
   std::size_t filter_count = 0;

@@ -55,6 +55,12 @@ void read_landlock(wire::View& view, Plan& plan) {
     plan.landlock[i].path = text_of(view);
     plan.landlock[i].access = view.number<std::uint64_t>();
   }
+  plan.port_count = view.count();
+  if (plan.port_count > kMaxLandlockRows) return view.fail();
+  for (std::size_t i = 0; i < plan.port_count; ++i) {
+    plan.ports[i].access = view.number<std::uint64_t>();
+    plan.ports[i].port = view.number<std::uint64_t>();
+  }
 }
 
 void read_filter(wire::View& view, Plan& plan) {

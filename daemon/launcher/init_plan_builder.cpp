@@ -16,6 +16,11 @@ constexpr std::uint64_t kIoctlDev = 1ULL << 15;          // ABI 5
 constexpr std::uint64_t kScopeAbstractUnix = 1ULL << 0;  // ABI 6
 constexpr std::uint64_t kScopeSignal = 1ULL << 1;
 
+constexpr std::uint64_t kBindTcp = 1ULL << 0;  // ABI 4
+constexpr std::uint64_t kConnectTcp = 1ULL << 1;
+constexpr int kTcpAbi = 4;
+
+constexpr std::uint64_t kExecute = LANDLOCK_ACCESS_FS_EXECUTE;
 constexpr std::uint64_t kRead = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 constexpr std::uint64_t kChange =
     LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
@@ -32,11 +37,13 @@ std::uint64_t known_to(int abi) {
   return known;
 }
 
-void add_rules(wire::InitPlan& init, const wire::JailPlan& plan, std::uint64_t known) {
+void add_rules(wire::InitPlan& init, const wire::JailPlan& plan, const wire::Profile& profile, std::uint64_t known) {
   const auto add = [&](const std::string& path, std::uint64_t access) {
     init.landlock.push_back({path, access & known});
   };
-  add("/", kRead);
+  const wire::ProfileLandlock& more = profile.landlock;
+  add("/", more.limits_execute ? kRead & ~kExecute : kRead);
+  for (const std::string& path : more.execute) add(path, kExecute);
   add("/dev", LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate | kIoctlDev);
   add("/proc",
       LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate);  // /proc/self/comm, oom_score_adj; /proc/sys is mounted read-only
@@ -44,6 +51,14 @@ void add_rules(wire::InitPlan& init, const wire::JailPlan& plan, std::uint64_t k
   for (const wire::Bind& bind : plan.binds) {
     if (bind.access == wire::Access::kRw) add(bind.target, kChange);
   }
+}
+
+// An empty list refuses every port.
+void add_ports(wire::InitPlan& init, const wire::ProfileLandlock& landlock) {
+  if (landlock.limits_connect) init.landlock_net |= kConnectTcp;
+  if (landlock.limits_bind) init.landlock_net |= kBindTcp;
+  for (const std::uint32_t port : landlock.connect) init.landlock_ports.push_back({kConnectTcp, port});
+  for (const std::uint32_t port : landlock.bind) init.landlock_ports.push_back({kBindTcp, port});
 }
 
 void add_limit(wire::InitPlan& init, std::uint32_t resource, std::uint64_t value) {
@@ -55,6 +70,10 @@ void add_limit(wire::InitPlan& init, std::uint32_t resource, std::uint64_t value
 int landlock_abi() {
   const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
   return abi < 0 ? 0 : static_cast<int>(abi);
+}
+
+bool lacks_tcp(const wire::ProfileLandlock& landlock, int abi) {
+  return abi < kTcpAbi && (landlock.limits_connect || landlock.limits_bind);
 }
 
 wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& profile,
@@ -74,7 +93,8 @@ wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& p
   const std::uint64_t known = known_to(options.landlock_abi);
   init.landlock_fs = (kRead | kChange | kDevices | kIoctlDev) & known;
   init.landlock_scoped = options.landlock_abi >= 6 ? kScopeAbstractUnix | kScopeSignal : 0;
-  add_rules(init, plan, known);
+  add_rules(init, plan, profile, known);
+  if (options.landlock_abi >= kTcpAbi) add_ports(init, profile.landlock);
   init.filter = profile.filter;
   init.workdir = plan.job.workdir;
   init.argv = plan.job.argv;

@@ -14,6 +14,8 @@ struct InitPlanOptions {
   int landlock_abi = 0;
   bool count_by_id = true;  // pids_max is RLIMIT_NPROC's; else the cgroup counts
 };
+// The profile limits TCP ports and the kernel can't hold that (ABI below 4).
+[[nodiscard]] bool lacks_tcp(const wire::ProfileLandlock& landlock, int abi);
 wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& profile, const InitPlanOptions& options);
 
 }  // namespace sandboxd::launcher

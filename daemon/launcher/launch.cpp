@@ -120,6 +120,7 @@ class Launch {
   std::uint64_t network_inode_ = 0;
   std::uint64_t core_limit_ = 1;
   bool landlock_probe_ = false;
+  bool landlock_unenforced_ = false;  // TCP ports that the profile limits, on a kernel that can't
   wire::Started started_{};
 };
 
@@ -330,6 +331,16 @@ Step Launch::prepare_clone() {
   STEP("clone", control);
   std::tie(sync_, init_sync_) = std::move(sync).value();
   std::tie(control_, init_control_) = std::move(control).value();
+  landlock_unenforced_ = lacks_tcp(profile_.landlock, host_.landlock_abi);
+  if (landlock_unenforced_ && !profile_.landlock.tcp_optional) {
+    return StepError{
+        "landlock",
+        sys_error_code(EOPNOTSUPP,
+                       "the profile limits TCP ports, which needs Landlock ABI 4, and this kernel has {}; a profile "
+                       "with \"optional\": [\"tcp\"] would do without",
+                       host_.landlock_abi),
+        true};
+  }
   const InitPlanOptions options{host_.landlock_abi, counts_by_id(host_.jails)};
   auto plan = sealed_memfd("init-plan", wire::encode_init_plan(make_init_plan(plan_, profile_, options)));
   STEP("clone", plan);
@@ -426,8 +437,9 @@ Step Launch::await_ready_and_read_back() {
   if (record.what != wire::Sync::kReady)
     return StepError{"set-up", sys_error_code(ECHILD, "the jail died while it was set up"), false};
   landlock_probe_ = record.landlock_probe == 1;
-  const Expected expected{&plan_,      first_id_,          init_pid_,       network_inode_,   cgroup_name(plan_.number),
-                          core_limit_, host_.landlock_abi, landlock_probe_, &host_.namespaces};
+  const Expected expected{
+      &plan_,      first_id_,          init_pid_,       network_inode_,       cgroup_name(plan_.number),
+      core_limit_, host_.landlock_abi, landlock_probe_, landlock_unenforced_, &host_.namespaces};
   auto facts = read_back_launch(host_.proc_dir, *cgroup_, expected);
   STEP("read-back", facts);
   started_.readback = std::move(facts).value();

@@ -37,6 +37,18 @@ Limits to_wire(const filters::ProfileLimits& from) {
   return limits;
 }
 
+wire::ProfileLandlock to_wire(const filters::ProfileLandlock& from) {
+  wire::ProfileLandlock landlock;
+  landlock.limits_execute = from.execute.has_value();
+  landlock.limits_connect = from.tcp_connect.has_value();
+  landlock.limits_bind = from.tcp_bind.has_value();
+  if (from.execute) landlock.execute = *from.execute;
+  if (from.tcp_connect) landlock.connect.assign(from.tcp_connect->begin(), from.tcp_connect->end());
+  if (from.tcp_bind) landlock.bind.assign(from.tcp_bind->begin(), from.tcp_bind->end());
+  landlock.tcp_optional = from.tcp_optional;
+  return landlock;
+}
+
 wire::Profile to_wire(const filters::Profile& from) {
   wire::Profile profile;
   profile.name = from.name;
@@ -55,6 +67,7 @@ wire::Profile to_wire(const filters::Profile& from) {
     profile.tmpfs.push_back({tmpfs.path, tmpfs.size, tmpfs.inodes, tmpfs.mode});
   profile.etc = from.etc;
   for (const auto& [name, value] : from.env) profile.env.push_back({name, value});
+  profile.landlock = to_wire(from.landlock);
   profile.limits = to_wire(from.limits);
   return profile;
 }

@@ -103,6 +103,11 @@ std::string resolved_json(const filters::Profile& profile) {
                   {"scratch_max", limits.scratch_max},
                   {"inodes_max", limits.inodes_max}}}};
   if (!profile.files.empty()) value["files"] = profile.files;
+  const filters::ProfileLandlock& landlock = profile.landlock;
+  if (landlock.execute) value["landlock"]["execute"] = *landlock.execute;
+  if (landlock.tcp_connect) value["landlock"]["tcp_connect"] = *landlock.tcp_connect;
+  if (landlock.tcp_bind) value["landlock"]["tcp_bind"] = *landlock.tcp_bind;
+  if (landlock.tcp_optional) value["landlock"]["optional"] = {"tcp"};
   for (const auto& [key, reason] : profile.reasons)
     value["reasons"][key] = {{reason.boundary ? "boundary" : "lint", reason.text}};
   return value.dump(2, ' ', false, Json::error_handler_t::replace);

@@ -65,6 +65,11 @@ std::vector<std::uint8_t> encode_init_plan(const InitPlan& plan) {
     put_text(writer, row.path);
     writer.put(row.access);
   }
+  writer.put(static_cast<std::uint32_t>(plan.landlock_ports.size()));
+  for (const LandlockPort& row : plan.landlock_ports) {
+    writer.put(row.access);
+    writer.put(row.port);
+  }
   writer.put(static_cast<std::uint32_t>(plan.filter.size() / 8));
   writer.align(8);
   for (const std::uint8_t byte : plan.filter) writer.put(byte);

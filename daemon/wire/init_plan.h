@@ -2,7 +2,8 @@
 // In this order, all by codec.h's rules:
 //   u32 magic, u32 job_uid, u32 job_gid (inside), u64 wall_time, u8 stdio mode, u8 merge_stderr, u16 rows, u16 columns,
 //   rlimits: u32 count x {u32 resource, u64 soft, u64 hard}
-//   Landlock: u64 handled_fs, u64 handled_net, u64 scoped, u32 count x {bytes path\0, u64 access}
+//   Landlock: u64 handled_fs, u64 handled_net, u64 scoped, u32 count x {bytes path\0, u64 access},
+//     TCP ports: u32 count x {u64 access, u64 port}
 //   filter: u32 count, aligned to 8, count x sock_filter
 //   workdir: bytes\0; argv: u32 count x bytes\0; env: u32 count x bytes\0
 // Without argv the jail is a session: its first job takes its id, is looked at like any other, and ends instead of an exec.
@@ -31,6 +32,11 @@ struct LandlockRow {
   std::uint64_t access = 0;
 };
 
+struct LandlockPort {
+  std::uint64_t access = 0;
+  std::uint64_t port = 0;
+};
+
 struct InitPlan {
   std::uint32_t job_uid = 0;
   std::uint32_t job_gid = 0;
@@ -43,6 +49,7 @@ struct InitPlan {
   std::uint64_t landlock_net = 0;
   std::uint64_t landlock_scoped = 0;
   std::vector<LandlockRow> landlock{};
+  std::vector<LandlockPort> landlock_ports{};
   std::vector<std::uint8_t> filter{};  // sock_filter[]
   std::string workdir{};
   std::vector<std::string> argv{};

@@ -36,6 +36,28 @@ struct ProfileFile {
   bool operator==(const ProfileFile&) const = default;
 };
 
+// What Landlock holds beyond what follows from the mounts. The lists count only where the flag before them is set.
+struct ProfileLandlock {
+  bool limits_execute = false;
+  std::vector<std::string> execute{};
+  bool limits_connect = false;
+  std::vector<std::uint32_t> connect{};
+  bool limits_bind = false;
+  std::vector<std::uint32_t> bind{};
+  bool tcp_optional = false;  // a kernel without it doesn't refuse the jail
+
+  template <class A> void fields(A& a) {
+    a(limits_execute);
+    a(execute);
+    a(limits_connect);
+    a(connect);
+    a(limits_bind);
+    a(bind);
+    a(tcp_optional);
+  }
+  bool operator==(const ProfileLandlock&) const = default;
+};
+
 // The most that a jail of this kind may have; the defaults of a request that says nothing are marked.
 struct Profile {
   std::string name{};
@@ -56,6 +78,7 @@ struct Profile {
   std::vector<std::string> etc{};  // names below the host's /etc that are shown (ld.so.cache ...)
   std::vector<ProfileEnv> env{};   // defaults
   std::vector<ProfileFile> files{};
+  ProfileLandlock landlock{};
   Limits limits{};  // caps on what preset and request say
 
   template <class A> void fields(A& a) {
@@ -77,6 +100,7 @@ struct Profile {
     a(etc);
     a(env);
     a(files);
+    a(landlock);
     a(limits);
   }
   bool operator==(const Profile&) const = default;

@@ -46,6 +46,17 @@ struct Reason {
   bool operator==(const Reason&) const = default;
 };
 
+// What Landlock holds beyond what follows from the mounts. A list that is not there says nothing; an empty one refuses all.
+struct ProfileLandlock {
+  std::optional<std::vector<std::string>> execute{};        // paths in the jail below which programs may be run
+  std::optional<std::vector<std::uint16_t>> tcp_connect{};  // ports
+  std::optional<std::vector<std::uint16_t>> tcp_bind{};
+  bool tcp_optional =
+      false;  // a kernel without it (ABI below 4) doesn't refuse the jail, which then lists it as unenforced
+
+  bool operator==(const ProfileLandlock&) const = default;
+};
+
 // Every key has been given, by the file or what it inherits. The lists of words hold those that the schema names.
 struct Profile {
   std::string name{};
@@ -66,6 +77,7 @@ struct Profile {
   std::map<std::string, std::string> env{};
   std::map<std::string, std::string> files{};  // name below /etc/sandboxd in the jail -> name in the folder of files
   std::map<std::string, Reason> reasons{};     // by key: "filter", "env.PATH", "limits.pids_max", "files.NAME"
+  ProfileLandlock landlock{};
   ProfileLimits limits{};
 
   bool operator==(const Profile&) const = default;

@@ -19,12 +19,12 @@ DEADLINE = 60
 UID = 47113
 
 
-def start_daemon(top):
+def start_daemon(top, more=None):
     """Returns once it says that it is ready."""
     # A host without controllers can't hold every limit of the defaults.
     missing = subprocess.run([BIN / "sandboxd-doctor", "--unenforceable"], check=True, capture_output=True, text=True).stdout
     config = top / "sandboxd.json"
-    config.write_text('{"unenforced_limits": %s}' % missing)
+    config.write_text(json.dumps({"unenforced_limits": json.loads(missing), **(more or {})}))
     command = [BIN / "sandboxd", "--standalone", "--config", config, "--runtime-dir", top / "run", "--state-dir", top / "state"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
     ready, log = threading.Event(), []
@@ -55,10 +55,15 @@ class Case(unittest.TestCase):
             (cls.top / name).mkdir(mode=0o755)
         # The build tree may lie where others can't look.
         cls.ctl_path = shutil.copy(BIN / "sandboxctl", cls.top)
-        cls.daemon = start_daemon(cls.top)
+        cls.daemon = start_daemon(cls.top, cls.daemon_config(cls.top))
         cls.addClassCleanup(cls.daemon.wait, DEADLINE)
         cls.addClassCleanup(cls.daemon.terminate)
         cls.env = {"PATH": "/usr/bin:/bin", "SANDBOXD_SOCKET": str(cls.top / "run/sandboxd.sock")}
+
+    @classmethod
+    def daemon_config(cls, top):
+        """For a class whose daemon has more in its configuration."""
+        return {}
 
     def setUp(self):
         self.work = pathlib.Path(tempfile.mkdtemp(dir=self.top))

@@ -48,6 +48,35 @@ TEST(InitPlanBuilder, AsksOnlyForWhatTheKernelKnows) {
   EXPECT_NE(make_init_plan(plan_with_mounts(), {}, {6}).landlock_scoped, 0U);
 }
 
+TEST(InitPlanBuilder, RunsProgramsOnlyWhereTheProfileSays) {
+  wire::Profile profile;
+  profile.landlock.limits_execute = true;
+  profile.landlock.execute = {"/usr", "/opt/tool"};
+  const wire::InitPlan init = make_init_plan(plan_with_mounts(), profile, {7});
+  EXPECT_EQ(granted(init, "/") & LANDLOCK_ACCESS_FS_EXECUTE, 0U);
+  EXPECT_NE(granted(init, "/") & LANDLOCK_ACCESS_FS_READ_FILE, 0U);
+  EXPECT_EQ(granted(init, "/opt/tool"), std::uint64_t{LANDLOCK_ACCESS_FS_EXECUTE});
+  EXPECT_EQ(granted(init, "/work") & LANDLOCK_ACCESS_FS_EXECUTE, 0U);
+  EXPECT_NE(granted(make_init_plan(plan_with_mounts(), {}, {7}), "/") & LANDLOCK_ACCESS_FS_EXECUTE, 0U);
+}
+
+TEST(InitPlanBuilder, LimitsPortsFromAbi4On) {
+  wire::Profile profile;
+  profile.landlock.limits_connect = true;
+  profile.landlock.connect = {443};
+  profile.landlock.limits_bind = true;
+  const wire::InitPlan init = make_init_plan(plan_with_mounts(), profile, {4});
+  EXPECT_EQ(init.landlock_net, 3U);
+  ASSERT_EQ(init.landlock_ports.size(), 1U);
+  EXPECT_EQ(init.landlock_ports[0].access, 2U);
+  EXPECT_EQ(init.landlock_ports[0].port, 443U);
+  EXPECT_FALSE(lacks_tcp(profile.landlock, 4));
+  EXPECT_TRUE(lacks_tcp(profile.landlock, 3));
+  EXPECT_EQ(make_init_plan(plan_with_mounts(), profile, {3}).landlock_net, 0U);
+  EXPECT_FALSE(lacks_tcp({}, 3));
+  EXPECT_EQ(make_init_plan(plan_with_mounts(), {}, {7}).landlock_net, 0U);
+}
+
 TEST(InitPlanBuilder, TurnsLimitsIntoRlimitsWithBothSidesEqual) {
   const wire::InitPlan init = make_init_plan(plan_with_mounts(), {}, {7});
   const auto nofile =

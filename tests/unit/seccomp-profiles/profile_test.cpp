@@ -238,5 +238,24 @@ TEST(ProfileReasons, GoWithWhatAHeirTakesAway) {
   EXPECT_TRUE(profile->reasons.contains("filter"));
 }
 
+TEST(ProfileLandlock, TellsAnEmptyListFromNone) {
+  const Result<Profile> profile = load_profile(
+      "p", source_of({{"p", {with_more(R"("landlock":{"tcp_connect":[],"execute":["/usr"],"optional":["tcp"]})")}}}));
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  ASSERT_TRUE(profile->landlock.tcp_connect.has_value());
+  EXPECT_TRUE(profile->landlock.tcp_connect->empty());
+  EXPECT_FALSE(profile->landlock.tcp_bind.has_value());
+  EXPECT_THAT(*profile->landlock.execute, ElementsAre("/usr"));
+  EXPECT_TRUE(profile->landlock.tcp_optional);
+}
+
+TEST(ProfileLandlock, RefusesWhatNoKernelTakes) {
+  EXPECT_THAT(fault_of_more(R"("landlock":{"tcp_bind":[65536]})"), HasSubstr("from 0 to 65535"));
+  EXPECT_THAT(fault_of_more(R"("landlock":{"execute":[]})"), HasSubstr("no command could run"));
+  EXPECT_THAT(fault_of_more(R"("landlock":{"execute":["usr"]})"), HasSubstr("an absolute path in the jail"));
+  EXPECT_THAT(fault_of_more(R"("landlock":{"optional":["execute"]})"), HasSubstr("one of tcp"));
+  EXPECT_THAT(fault_of_more(R"("landlock":{"udp":[]})"), HasSubstr("unknown key 'udp'"));
+}
+
 }  // namespace
 }  // namespace sandboxd::filters

@@ -58,9 +58,12 @@ PROFILE_MISTAKES = [
     lambda p: p["env"].update(A=1), lambda p: p["limits"].update(nofile=0), lambda p: p["limits"].update(nofile="1"),
     lambda p: p["limits"].update(wall_time="1 s"), lambda p: p["limits"].update(memory_maxx=1), lambda p: p.update(description=""),
     lambda p: p.update(roots=["usr"], files={"../x": "ruby-lint.rb"}), lambda p: p.update(roots=["usr"], files={"x": "a/b"}),
+    lambda p: p.update(landlock={"tcp_bind": [65536]}), lambda p: p.update(landlock={"execute": []}), lambda p: p.update(landlock={"udp": []}),
+    lambda p: p.update(landlock={"optional": ["execute"]}),
     lambda p: p.update(reasons={"filter": {"why": "w"}}), lambda p: p.update(reasons={"filter": {}}), lambda p: p.update(reasons={"filter": {"lint": " "}}),
 ]
 PROFILE_VARIANTS = [
+    lambda p: p.update(landlock={"tcp_connect": [443], "tcp_bind": [], "execute": ["/usr"], "optional": ["tcp"]}),
     lambda p: p.update(roots=["usr"], files={"ruby/lint.rb": "ruby-lint.rb"}, reasons={"filter": {"boundary": "b"}, "env.PATH": {"lint": "l"}}),
     lambda p: p.update(binds=[]), lambda p: p["limits"].update(wall_time=90), lambda p: p["limits"].update(wall_time="5min", file_size_max=4096),
     lambda p: p["env"].update(A=None), lambda p: p["tmpfs"][0].pop("mode"), lambda p: p.update(inherits="strict") or p.pop("limits") and p.pop("tmpfs"),
