@@ -79,7 +79,7 @@ bool is_staging_name(std::string_view name) {
   return name.size() == 2 * kStagingRandom && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-// Those of the caller's whose lock nobody holds.
+// Those of the caller's whose lock nobody holds: directories, and files that a write was killed before it had renamed.
 void sweep(int parent) {
   const auto list = stream_of(parent);
   if (!list.ok()) return;
@@ -89,11 +89,12 @@ void sweep(int parent) {
     if (found.size() >= kMostSwept) break;
   }
   for (const std::string& name : found) {
-    const auto directory = open_step(parent, name);
+    const UniqueFd left(::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     struct stat info {};
-    if (!directory.ok() || ::fstat(directory->get(), &info) < 0 || info.st_uid != ::geteuid()) continue;
+    if (!left || ::fstat(left.get(), &info) < 0 || info.st_uid != ::geteuid()) continue;
+    if (!S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode)) continue;
     // What can't be removed now stays for the next time: it harms nothing.
-    if (::flock(directory->get(), LOCK_EX | LOCK_NB) == 0) (void)remove_tree(parent, name).ok();
+    if (::flock(left.get(), LOCK_EX | LOCK_NB) == 0) (void)remove_tree(parent, name).ok();
   }
 }
 

@@ -15,8 +15,7 @@
 
 namespace sandboxd::cgroups {
 
-// A jail's first process is ours, and is not counted as the user's: pids.max is pids_max and this. An exec'd job's keeper is
-// counted as the job's, so an exec takes two.
+// A jail's first process is ours, and is not counted as the user's: pids.max is pids_max and this.
 inline constexpr std::uint64_t kOwnProcesses = 1;
 
 // A whole disk, "259:0".

@@ -233,6 +233,15 @@ Checked decode(const Json& value, std::string_view path, ExecSpec& out) {
   return reader.finish();
 }
 
+Checked decode(const Json& value, std::string_view path, JobFailure& out) {
+  out = {};
+  ObjectReader reader(value, path);
+  reader.required("step", string(kMaxLine, out.step));
+  reader.required("errno", whole(0, INT32_MAX, into(out.code)));
+  reader.required("detail", string(kMaxLine, out.detail));
+  return reader.finish();
+}
+
 Checked decode(const Json& value, std::string_view path, JobInfo& out) {
   out = {};
   ObjectReader reader(value, path);
@@ -246,6 +255,7 @@ Checked decode(const Json& value, std::string_view path, JobInfo& out) {
   reader.required("detached", boolean(out.detached));
   reader.required("attached", whole(0, UINT32_MAX, into(out.attached)));
   reader.optional("report", object(out.report));
+  reader.optional("failure", object(out.failure));
   return reader.finish();
 }
 

@@ -32,6 +32,7 @@ inline constexpr std::size_t kArgvListed = 1U << 10;                            
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JobReport& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JailInfo& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, ExecSpec& out);
+[[nodiscard]] Checked decode(const Json& value, std::string_view path, JobFailure& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JobInfo& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, WindowSize& out);
 
@@ -39,6 +40,7 @@ inline constexpr std::size_t kArgvListed = 1U << 10;                            
 [[nodiscard]] Json encode(const JobReport& report);
 [[nodiscard]] Json encode(const JailInfo& info, std::size_t argv_most = kArgvShown);
 [[nodiscard]] Json encode(const ExecSpec& spec);
+[[nodiscard]] Json encode(const JobFailure& failure);
 [[nodiscard]] Json encode(const JobInfo& info);
 [[nodiscard]] Json encode(const WindowSize& size);
 

@@ -89,6 +89,10 @@ Json encode(const ExecSpec& spec) {
   return value;
 }
 
+Json encode(const JobFailure& failure) {
+  return {{"step", failure.step}, {"errno", failure.code}, {"detail", failure.detail}};
+}
+
 Json encode(const JobInfo& info) {
   bool was_cut = info.argv_cut;
   Json argv = encode_argv(info.argv, kArgvListed, was_cut);
@@ -98,6 +102,7 @@ Json encode(const JobInfo& info) {
       {"tty", info.tty},         {"detached", info.detached}, {"attached", info.attached},
   };
   if (info.report) value["report"] = encode(*info.report);
+  if (info.failure) value["failure"] = encode(*info.failure);
   return value;
 }
 

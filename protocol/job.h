@@ -144,6 +144,14 @@ struct JailInfo {
   bool operator==(const JailInfo&) const = default;
 };
 
+// Why a job has no report: it never ran, or nobody could say how it ended.
+struct JobFailure {
+  std::string step{};  // of its start; "killed", or what was not available
+  int code = 0;        // errno, or 0
+  std::string detail{};
+  bool operator==(const JobFailure&) const = default;
+};
+
 struct JobInfo {
   std::string jail{};
   std::uint32_t job = 0;
@@ -155,6 +163,7 @@ struct JobInfo {
   bool detached = false;       // it outlives its client
   std::uint32_t attached = 0;  // clients that have its streams
   std::optional<JobReport> report{};
+  std::optional<JobFailure> failure{};  // ended: in place of a report
   bool operator==(const JobInfo&) const = default;
 };
 

@@ -6,6 +6,8 @@
 #include <optional>
 
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -115,6 +117,7 @@ class Operation {
   Result<std::string> input_of(std::uint64_t size);
   Status append_to_file(const std::string& content, mode_t mode);
   Status write_new(const std::string& content, mode_t mode, bool exclusive);
+  Status fill(int fd, const std::string& content, mode_t mode);
   Status move_in(int directory, const std::string& from, const std::string& to, bool exclusive);
   // Names of the stream in front of which the path was left out.
   void complete_path(const std::string& above) {
@@ -192,19 +195,37 @@ Status Operation::write_new(const std::string& content, mode_t mode, bool exclus
   if (!directory) return archive::failed(trouble_, "open", parent_of(path_), errno);
   if (path_ == "/") return archive::failed(trouble_, "write", path_, EISDIR);
   TRY_ASSIGN(const std::string hidden, archive::staging_name());
-  const UniqueFd fd(::openat(directory.get(), hidden.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd) return archive::failed(trouble_, "create", path_, errno);
-  const Status written = write_all(fd.get(), content);
-  Status done;
-  if (!written.ok()) {
-    done = archive::failed(trouble_, "write", path_, written.error().code);
-  } else if (::fchmod(fd.get(), mode) < 0) {
-    done = archive::failed(trouble_, "chmod", path_, errno);
-  } else {
-    done = move_in(directory.get(), hidden, last_of(path_), exclusive);
+  // Without a name until it is whole: who is killed meanwhile leaves nothing. It gets one through /proc (open(2)).
+  UniqueFd fd(::openat(directory.get(), ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600));
+  if (fd) {
+    TRY(fill(fd.get(), content, mode));
+    (void)::flock(fd.get(), LOCK_EX | LOCK_NB);  // what is locked, no copy to this place takes for left over
+    const std::string self = fmt::format("/proc/self/fd/{}", fd.get());
+    const std::string name = exclusive ? last_of(path_) : hidden;
+    if (::linkat(AT_FDCWD, self.c_str(), directory.get(), name.c_str(), AT_SYMLINK_FOLLOW) < 0) {
+      if (errno == EEXIST) return archive::failed(trouble_, "create", path_, errno);
+      fd.reset();  // a file system, or a jail's rules, that can't
+    } else if (exclusive) {
+      return {};
+    }
   }
+  Status done;
+  if (!fd) {
+    fd.reset(::openat(directory.get(), hidden.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!fd) return archive::failed(trouble_, "create", path_, errno);
+    (void)::flock(fd.get(), LOCK_EX | LOCK_NB);
+    done = fill(fd.get(), content, mode);
+  }
+  if (done.ok()) done = move_in(directory.get(), hidden, last_of(path_), exclusive);
   if (!done.ok()) (void)::unlinkat(directory.get(), hidden.c_str(), 0);
   return done;
+}
+
+Status Operation::fill(int fd, const std::string& content, mode_t mode) {
+  if (const Status written = write_all(fd, content); !written.ok())
+    return archive::failed(trouble_, "write", path_, written.error().code);
+  if (::fchmod(fd, mode) < 0) return archive::failed(trouble_, "chmod", path_, errno);
+  return {};
 }
 
 Status Operation::move_in(int directory, const std::string& from, const std::string& to, bool exclusive) {

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "daemon/jails/jail.h"
 #include "daemon/jails/random_id.h"
+#include "daemon/jails/records.h"
 
 namespace sandboxd::jails {
 namespace {
@@ -114,6 +115,7 @@ protocol::JobInfo Jail::first_job() const {
   info.detached = detached_;
   info.attached = streams_.attached();
   if (reported_) info.report = report_;
+  if (reported_ && failure_) info.failure = failure_of_job(*failure_);
   return info;
 }
 

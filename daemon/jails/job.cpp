@@ -343,6 +343,7 @@ protocol::JobInfo Job::info() const {
   info.detached = detached_;
   info.attached = streams_.attached();
   if (reported_) info.report = report_;
+  if (reported_ && !report_) info.failure = failure_of_job(*failure_);
   return info;
 }
 

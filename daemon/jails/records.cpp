@@ -17,8 +17,16 @@ using protocol::Verdict;
 
 std::string text_of(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
+// JSON's own escapes are for C0 only; DEL, C1 and bidi controls would stand in the log as they are (E41).
+bool is_plain(std::string_view bytes) {
+  std::string text(bytes);
+  std::ranges::replace_if(
+      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\\'; }, ' ');
+  return escaped(text) == text;
+}
+
 Json bytes_json(const std::string& bytes) {
-  if (is_utf8(bytes)) return bytes;
+  if (is_plain(bytes)) return bytes;
   return Json{{"b64", base64_encode(bytes)}};
 }
 
@@ -70,6 +78,13 @@ std::string failure_detail(const Failure& failure) {
   if (const auto* away = std::get_if<Unavailable>(&failure))
     detail = {{"unavailable", away->what}, {"detail", away->detail}};
   return text_of(detail);
+}
+
+protocol::JobFailure failure_of_job(const Failure& failure) {
+  if (const auto* setup = std::get_if<SetupFailed>(&failure))
+    return {setup->step, std::max(setup->code, 0), setup->detail};
+  if (const auto* away = std::get_if<Unavailable>(&failure)) return {away->what, 0, away->detail};
+  return {"start", 0, failure_detail(failure)};
 }
 
 bool is_end(int status) { return WIFEXITED(status) || (WIFSIGNALED(status) && WTERMSIG(status) < NSIG); }

@@ -88,7 +88,7 @@ wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& p
   init.columns = plan.job.columns;
   add_limit(init, RLIMIT_NOFILE, plan.limits.nofile);
   add_limit(init, RLIMIT_FSIZE, plan.limits.file_size_max);
-  // Beside the cgroup's it would refuse first, and the cgroup would not count what was refused.
+  // Beside the cgroup's it would refuse first, and the cgroup would not count what was refused: so a run has one of them.
   if (options.count_by_id) add_limit(init, RLIMIT_NPROC, plan.limits.pids_max);
   const std::uint64_t known = known_to(options.landlock_abi);
   init.landlock_fs = (kRead | kChange | kDevices | kIoctlDev) & known;

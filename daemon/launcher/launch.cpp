@@ -194,7 +194,9 @@ Step Launch::make_cgroup() {
   auto holding = hold_limits(plan_.limits, host_.jails, host_.profiles.config, host_.proc_dir);
   if (!holding.ok()) return StepError{"limits", std::move(holding).error(), false};
   holding_ = std::move(holding).value();
-  STEP("limits", write_limits(*cgroup_, holding_, plan_.limits, limit_facts_));
+  const std::uint64_t reserve = plan_.session ? kSessionReserve : 0;
+  if (reserve != 0) STEP("cgroup", note_reserve(*cgroup_, reserve));
+  STEP("limits", write_limits(*cgroup_, holding_, with_reserve(plan_.limits, reserve), limit_facts_));
   return {};
 }
 
@@ -341,7 +343,7 @@ Step Launch::prepare_clone() {
                        host_.landlock_abi),
         true};
   }
-  const InitPlanOptions options{host_.landlock_abi, counts_by_id(host_.jails)};
+  const InitPlanOptions options{host_.landlock_abi, plan_.session || counts_by_id(host_.jails)};
   auto plan = sealed_memfd("init-plan", wire::encode_init_plan(make_init_plan(plan_, profile_, options)));
   STEP("clone", plan);
   init_plan_ = std::move(plan).value();

@@ -16,6 +16,7 @@ namespace sandboxd::launcher {
 namespace {
 
 constexpr const char* kProfileAttribute = "trusted.sandboxd.profile";
+constexpr const char* kReserveAttribute = "trusted.sandboxd.reserve";
 
 // What holds a limit on every host.
 struct OtherRow {
@@ -120,6 +121,25 @@ Status add_limit_facts(const cgroups::Cgroup& cgroup, std::vector<wire::Fact>& f
   TRY_ASSIGN(auto rows, cgroups::read_limits(cgroup));
   for (auto& [file, text] : rows) facts.push_back({"cgroup." + file, std::move(text)});
   return {};
+}
+
+Status note_reserve(const cgroups::Cgroup& cgroup, std::uint64_t reserve) {
+  if (::fsetxattr(cgroup.fd(), kReserveAttribute, &reserve, sizeof reserve, 0) < 0)
+    return sys_error("note the reserve on the cgroup (xattr {})", kReserveAttribute);
+  return {};
+}
+
+Result<std::uint64_t> noted_reserve(const cgroups::Cgroup& cgroup) {
+  std::uint64_t reserve = 0;
+  const ssize_t size = ::fgetxattr(cgroup.fd(), kReserveAttribute, &reserve, sizeof reserve);
+  if (size < 0 && errno == ENODATA) return std::uint64_t{0};
+  if (size != static_cast<ssize_t>(sizeof reserve)) return sys_error("read xattr {}", kReserveAttribute);
+  return reserve;
+}
+
+Limits with_reserve(Limits limits, std::uint64_t reserve) {
+  if (limits.pids_max != 0 && limits.pids_max < UINT64_MAX - reserve) limits.pids_max += reserve;
+  return limits;
 }
 
 Status note_profile(const cgroups::Cgroup& cgroup, const Sha256Digest& hash) {

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "cgroups/limits.h"
 #include "cgroups/root.h"
+#include "daemon/wire/init_control.h"
 #include "daemon/wire/launcher.h"
 #include "daemon/wire/profile_set.h"
 
@@ -27,6 +28,14 @@ struct Holding {
 Result<Holding> hold_limits(const Limits& limits, const cgroups::Root& root, const wire::Config& config, int proc_dir);
 // pids_max is RLIMIT_NPROC's where the kernel can't count a cgroup's processes: no other jail has these ids.
 [[nodiscard]] bool counts_by_id(const cgroups::Root& root);
+
+// What a session's cgroup counts beside its jobs' processes: keepers, and who signals all. They must always be had, also beside a bomb
+// that has taken all that its jobs may have; so there RLIMIT_NPROC, of the jobs' id alone, is the limit, and the cgroup the bound.
+inline constexpr std::uint64_t kSessionReserve = wire::kMaxJobs + 1;
+// Noted on the cgroup, for updates (xattr trusted.sandboxd.reserve); 0 of a run.
+Status note_reserve(const cgroups::Cgroup& cgroup, std::uint64_t reserve);
+Result<std::uint64_t> noted_reserve(const cgroups::Cgroup& cgroup);
+[[nodiscard]] Limits with_reserve(Limits limits, std::uint64_t reserve);
 
 // Of the files of `holding` but io.max; then io.max alone, whose disk is known later. What is in force is added to `facts`.
 Status write_limits(const cgroups::Cgroup& cgroup, const Holding& holding, const Limits& limits,

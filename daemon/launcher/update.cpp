@@ -52,7 +52,8 @@ Status record(const Update& update, const wire::Profile& profile) {
 
 // Every file that holds limits on this host: those that are none now were perhaps something before.
 Status write_all_files(const Update& update, const cgroups::Cgroup& jail) {
-  const Limits& limits = update.request.limits;
+  TRY_ASSIGN(const std::uint64_t reserve, noted_reserve(jail));
+  const Limits limits = with_reserve(update.request.limits, reserve);
   for (const cgroups::LimitFile& row : cgroups::kLimitFiles) {
     if (!update.host.jails.has(row.file)) continue;
     std::optional<cgroups::Disk> disk;

@@ -25,7 +25,9 @@ class Options {
   void number(const char* name, std::uint64_t& value, const char* type, const char* help);
   void choice(const char* name, std::string& value, std::vector<std::string> choices, const char* help);
   void list(const char* name, std::vector<std::string>& values, const char* type, const char* help);  // may be repeated
-  void argument(const char* name, std::string& value, const char* help);                              // must be there
+  // One that others have and this verb can't: whoever gives it hears why. Not in the help.
+  void refused(const char* name, const char* why);
+  void argument(const char* name, std::string& value, const char* help);  // must be there
 
  private:
   CLI::App& app_;

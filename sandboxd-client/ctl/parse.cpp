@@ -137,6 +137,13 @@ void Options::list(const char* name, std::vector<std::string>& values, const cha
   app_.add_option(name, values, help)->type_name(type)->allow_extra_args(false)->expected(1)->take_all();
 }
 
+void Options::refused(const char* name, const char* why) {
+  const auto refuse = [why](const std::string& text) {
+    return fmt::format("{} can't be chosen here; expected no such option: {}", sandboxd::quoted(text), why);
+  };
+  app_.add_option(name)->check(refuse)->group("");
+}
+
 void Options::argument(const char* name, std::string& value, const char* help) {
   app_.add_option(name, value, help)->required()->type_name("");
 }

@@ -170,11 +170,13 @@ int print(const Invocation& invocation, std::string_view text) {
   return status.ok() ? 0 : fail(invocation, status.error());
 }
 
-std::string json_line(const Json& value) { return protocol::to_text(value) + "\n"; }
+// ASCII only: what a terminal would obey can't be in it.
+std::string json_line(const Json& value) {
+  return value.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) + "\n";
+}
 
 int print_value(const Invocation& invocation, const Json& value) {
   if (invocation.globals.json) return print(invocation, json_line(value));
-  // ASCII only: what a terminal would obey can't be in it.
   return print(invocation, value.dump(2, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) + "\n");
 }
 

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include "base/result.h"
 #include "protocol/codec.h"
 #include "sandboxd-client/ctl/render.h"
 
@@ -40,6 +41,13 @@ std::string labels_text(const protocol::Labels& labels) {
   return text.empty() ? "-" : text;
 }
 
+std::string state_text(const protocol::JobInfo& job) {
+  if (job.report) return end_text(*job.report);
+  if (!job.failure) return job.state;
+  const std::string code = job.failure->code == 0 ? "" : fmt::format(" {}", errno_name(job.failure->code));
+  return fmt::format("failed {}{}", job.failure->step, code);
+}
+
 std::string state_text(const JailInfo& jail) {
   if (jail.report) return end_text(*jail.report);
   return jail.frozen ? "frozen" : jail.state;
@@ -69,9 +77,9 @@ bool has_labels(const JailInfo& jail, const std::vector<std::string>& wanted) {
 Table job_table(const std::vector<protocol::JobInfo>& jobs, std::uint64_t now_usec) {
   Table table{.header = {"JOB", "STATE", "AGE", "TTY", "DETACHED", "ATTACHED", "COMMAND"}};
   for (const protocol::JobInfo& job : jobs) {
-    table.rows.push_back({fmt::format("{}/{}", job.jail, job.job), job.report ? end_text(*job.report) : job.state,
-                          age_text(job.started, now_usec), job.tty ? "yes" : "no", job.detached ? "yes" : "no",
-                          fmt::format("{}", job.attached), command_text(job.argv)});
+    table.rows.push_back({fmt::format("{}/{}", job.jail, job.job), state_text(job), age_text(job.started, now_usec),
+                          job.tty ? "yes" : "no", job.detached ? "yes" : "no", fmt::format("{}", job.attached),
+                          command_text(job.argv)});
   }
   return table;
 }

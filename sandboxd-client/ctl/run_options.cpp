@@ -56,7 +56,8 @@ void add_run_options(Options& options, RunOptions& wanted) {
 void add_create_options(Options& options, CreateOptions& wanted) {
   add_jail_options(options, wanted);
   add_environment_options(options, wanted, "the jobs' current directory, else the workspace, else /");
-  options.text("--timeout", wanted.timeout, "TIME", "the longest that any job of the session may take: 90s, 5min, 2h");
+  options.text("--timeout", wanted.timeout, "TIME",
+               "kill the session with all its jobs after this long, extended or not: 90s, 5min, 2h");
   options.text("--ttl", wanted.ttl, "TIME", "end the session after this long, unless it is extended; an hour");
 }
 
@@ -69,6 +70,7 @@ void add_exec_options(Options& options, ExecOptions& wanted) {
   options.text("--file-size", wanted.file_size, "SIZE", "the largest file that the job may write: 10M, 1G");
   options.flag("--keep-survivors", wanted.keep_survivors,
                "let processes live that outlive the job's first one; else they are killed");
+  options.refused("--user", "all jobs of a jail have its id, which 'create --user' or 'run --user' has chosen");
 }
 
 }  // namespace sandboxd::ctl

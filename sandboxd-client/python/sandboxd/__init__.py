@@ -40,6 +40,7 @@ from .model import (
     FileStat,
     Gap,
     JailInfo,
+    JobFailure,
     JobInfo,
     JobReport,
     LogPiece,
@@ -52,6 +53,6 @@ from .model import (
 __all__ = [
     "Bind", "Bounds", "BrokerRefused", "Client", "Completed", "ConnectionLost", "DaemonError", "DeadlineExpired", "Denied",
     "Event", "Events", "FileFailed", "FileRefused", "FileStat", "Files", "Gap", "InvalidArgument", "JailInfo", "Job", "JobFailed",
-    "JobInfo", "JobReport", "LimitReached", "LogPiece", "NotFound", "ProtocolError", "SandboxdError", "Session", "SetupFailed",
+    "JobFailure", "JobInfo", "JobReport", "LimitReached", "LogPiece", "NotFound", "ProtocolError", "SandboxdError", "Session", "SetupFailed",
     "Stream", "Tmpfs", "Transfer", "Unavailable", "UnsafeArchive", "Usage", "WindowSize",
 ]

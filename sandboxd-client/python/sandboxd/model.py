@@ -184,8 +184,17 @@ class JailInfo:
 
 
 @dataclass(frozen=True)
+class JobFailure:
+    """Why a job has no report. step: of its start, "killed", or what was not available. errno: 0 for none."""
+
+    step: str
+    errno: int
+    detail: str
+
+
+@dataclass(frozen=True)
 class JobInfo:
-    """state: starting, running or ended. attached: how many clients have its streams."""
+    """state: starting, running or ended. attached: how many clients have its streams. failure: of an ended one, in place of a report."""
 
     jail: str
     job: int
@@ -197,13 +206,19 @@ class JobInfo:
     detached: bool
     attached: int
     report: Optional[JobReport]
+    failure: Optional[JobFailure] = None
 
     @classmethod
     def from_fields(cls, fields: Fields) -> JobInfo:
         return cls(jail=fields.string("jail"), job=fields.number("job"), state=fields.string("state"),
                    argv=tuple(fields.list("argv", _bytes)), argv_cut=fields.boolean("argv_cut", False),
                    started_usec=fields.number("started"), tty=fields.boolean("tty", False),
-                   detached=fields.boolean("detached", False), attached=fields.number("attached", 0), report=_report(fields))
+                   detached=fields.boolean("detached", False), attached=fields.number("attached", 0), report=_report(fields),
+                   failure=_failure(fields.object("failure")) if fields.has("failure") else None)
+
+
+def _failure(fields: Fields) -> JobFailure:
+    return JobFailure(fields.string("step"), fields.number("errno"), fields.string("detail"))
 
 
 def _report(fields: Fields) -> Optional[JobReport]:
