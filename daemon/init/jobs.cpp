@@ -62,6 +62,7 @@ Job* new_job() {
     job.keeper = 0;
     job.stack = job.sync = job.inner_sync = job.program = -1;
     job.stdio = {-1, -1, -1};
+    job.early_signals = 0;
     job.deadline_nsec = job.step_deadline_nsec = job.nudge_nsec = 0;
     job.stage = Stage::kPreparing;
     return &job;

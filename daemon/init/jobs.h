@@ -67,7 +67,8 @@ struct Job {
   int program = 0;                        // likewise
   const std::uint8_t* mapping = nullptr;  // of the exec plan
   std::size_t mapping_size = 0;
-  std::size_t strings_size = 0;  // of the mapping that plan.argv is the start of
+  std::size_t strings_size = 0;     // of the mapping that plan.argv is the start of
+  std::uint64_t early_signals = 0;  // bit n - 1: signal n came before it had a process group
   std::uint64_t deadline_nsec = 0;
   std::uint64_t step_deadline_nsec = 0;  // while it prepares
   std::uint64_t nudge_nsec = 0;          // likewise: when it is woken next

@@ -54,6 +54,10 @@ void job_ready(State& state, Job& job) {
     send_signal(job, false, SIGKILL);
     return;
   }
+  for (int number = 1; number <= 64; ++number) {
+    if ((job.early_signals >> (number - 1) & 1) != 0) send_signal(job, true, number);
+  }
+  job.early_signals = 0;
   if (job.stage == Stage::kPreparing) {
     job.stage = Stage::kWaiting;
     send_plain(state, job, wire::InitEvent::kJobReady);
@@ -123,8 +127,8 @@ void kill_job(Job& job) {
 
 void signal_job(Job& job, int number) {
   job.told_off = true;
-  // The job leads its own process group (setsid).
-  send_signal(job, true, number);
+  // The job leads its own process group (setsid), but not from its first moment.
+  if (!send_signal(job, true, number)) job.early_signals |= 1ULL << (number - 1);
 }
 
 void job_ended(State& state, Job& job) {

@@ -89,6 +89,20 @@ TEST_F(SessionJail, ASignalToAllDoesNotHitWhatIsStartedAfterIt) {
   }
 }
 
+TEST_F(SessionJail, ASignalToAJobThatIsOnlyBegunIsNotLost) {
+  Session session(client(), next_number());
+  ASSERT_TRUE(session.started());
+  for (int i = 0; i < 100; ++i) {
+    const ExecPlan plan = session.plan({"/bin/sleep", "1000"});
+    session.exec(plan);
+    session.send(InitCommand::kSignal, plan.job, SIGUSR1);
+    session.release(plan.job);
+    ASSERT_TRUE(session.finish(plan.job)) << i;
+    ASSERT_TRUE(session.job(plan.job).exited) << i << session.job(plan.job).describe();
+    ASSERT_EQ(session.job(plan.job).status(), SIGUSR1) << i;
+  }
+}
+
 TEST_F(SessionJail, KeepsTheOrderOfMergedStreams) {
   Session session(client(), next_number());
   ASSERT_TRUE(session.started());
