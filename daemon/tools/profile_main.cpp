@@ -157,7 +157,7 @@ Status write_program(const std::string& path, std::span<const sock_filter> progr
   std::FILE* out = path.empty() ? stdout : std::fopen(path.c_str(), "wbe");
   if (out == nullptr) return sys_error("open {}", sandboxd::quoted(path));
   const bool written = std::fwrite(bytes.data(), 1, bytes.size(), out) == bytes.size() && std::fflush(out) == 0;
-  const Status status = written ? Status() : sys_error("write {}", path.empty() ? "standard output" : path);
+  Status status = written ? Status() : sys_error("write {}", path.empty() ? "standard output" : path);
   if (out != stdout && std::fclose(out) != 0 && status.ok()) return sys_error("close {}", sandboxd::quoted(path));
   return status;
 }
