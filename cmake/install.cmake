@@ -1,4 +1,4 @@
-# PREFIX/bin: what people run. PREFIX/libexec/sandboxd: everything else. PREFIX/share/sandboxd: profiles, filters and schemas.
+# PREFIX/bin: what people run. PREFIX/libexec/sandboxd: everything else. PREFIX/share/sandboxd: profiles, presets, filters and schemas.
 # The programs find all of it beside the binary that runs, and refuse what is not root's.
 include(GNUInstallDirs)
 
@@ -21,17 +21,14 @@ if(TARGET jail-init)
 endif()
 
 # The same data lies beside the programs of the build tree, so that they run from there.
-set(shared_dirs)
-foreach(folder profiles filters schema)
-  set(from ${PROJECT_SOURCE_DIR}/seccomp-profiles/${folder})
-  if(IS_DIRECTORY ${from})
-    install(DIRECTORY ${from}/ DESTINATION share/sandboxd/${folder} FILES_MATCHING PATTERN "*.json")
-    file(GLOB data CONFIGURE_DEPENDS ${from}/*.json)
-    foreach(file ${data})
-      get_filename_component(name ${file} NAME)
-      configure_file(${file} ${CMAKE_BINARY_DIR}/share/sandboxd/${folder}/${name} COPYONLY)
-    endforeach()
-  endif()
+foreach(from seccomp-profiles/profiles seccomp-profiles/filters seccomp-profiles/schema cgroups/presets cgroups/schema)
+  get_filename_component(folder ${from} NAME)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/${from}/ DESTINATION share/sandboxd/${folder} FILES_MATCHING PATTERN "*.json")
+  file(GLOB data CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${from}/*.json)
+  foreach(file ${data})
+    get_filename_component(name ${file} NAME)
+    configure_file(${file} ${CMAKE_BINARY_DIR}/share/sandboxd/${folder}/${name} COPYONLY)
+  endforeach()
 endforeach()
 
 set(from ${PROJECT_SOURCE_DIR}/seccomp-profiles/files)

@@ -7,6 +7,7 @@
 
 #include "base/broker_message.h"
 #include "base/text.h"
+#include "protocol/limits.h"
 #include "protocol/reader.h"
 
 namespace sandboxd::protocol {
@@ -95,6 +96,12 @@ Read labels(Labels& out) {
   };
 }
 
+Read texts(std::vector<std::string>& out) {
+  return list(0, kMaxArgv, [&out](const Json& entry, const std::string& where) {
+    return string(kMaxLine, out.emplace_back())(entry, where);
+  });
+}
+
 Read number_of_16_bits(std::uint16_t& out) { return whole(1, UINT16_MAX, into(out)); }
 
 void read_what_runs(ObjectReader& reader, JobSpec& out) {
@@ -104,6 +111,9 @@ void read_what_runs(ObjectReader& reader, JobSpec& out) {
   reader.optional("workdir", path_bytes(into(out.workdir)));
   reader.optional("user_root", boolean(out.user_root));
   reader.optional("wall_time", whole(1, kMaxDuration, into(out.wall_time)));
+  reader.optional("preset", name(out.preset));
+  reader.optional("limits",
+                  [&out](const Json& value, const std::string& where) { return decode(value, where, out.limits); });
 }
 
 void read_what_it_sees(ObjectReader& reader, JobSpec& out) {
@@ -185,6 +195,14 @@ static Checked decode(const Json& value, const std::string& path, Usage& out) {
   reader.required("cpu_user", any_number(out.cpu_user));
   reader.required("cpu_system", any_number(out.cpu_system));
   reader.required("memory_peak", any_number(out.memory_peak));
+  for (const UsageRow& row : kUsageRows) reader.optional(row.name, whole(0, kMaxNumber, into(out.*row.member)));
+  return reader.finish();
+}
+
+static Checked decode(const Json& value, const std::string& path, Enforced& out) {
+  ObjectReader reader(value, path);
+  reader.required("limit", string(kMaxLine, out.limit));
+  reader.required("by", string(kMaxLine, out.by));
   return reader.finish();
 }
 
@@ -192,6 +210,20 @@ static Checked decode(const Json& value, const std::string& path, Fact& out) {
   ObjectReader reader(value, path);
   reader.required("name", string(kMaxLine, out.name));
   reader.required("value", string(kMaxLine, out.value));
+  return reader.finish();
+}
+
+// varlink's int ends where a memory_swap_max that is none does.
+Checked decode(const Json& value, std::string_view path, AskedLimits& out) {
+  ObjectReader reader(value, path);
+  for (std::size_t i = 0; i < kAskedRows.size(); ++i) {
+    const bool zero_is_none = kLimitRows[i].zero_is_none;
+    auto& member = out.*kAskedRows[i].member;
+    reader.optional(kAskedRows[i].name, whole(0, kMaxNumber, [zero_is_none, &member](std::uint64_t asked) {
+                      member = !zero_is_none && asked == kMaxNumber ? kNoLimit : asked;
+                    }));
+  }
+  reader.optional("disk_max", whole(0, kMaxNumber, into(out.disk_max)));
   return reader.finish();
 }
 
@@ -226,6 +258,7 @@ Checked decode(const Json& value, std::string_view path, ExecSpec& out) {
   reader.optional("wall_time", whole(1, kMaxDuration, into(out.wall_time)));
   reader.optional("nofile", whole(1, kMaxNumber, into(out.nofile)));
   reader.optional("file_size_max", whole(1, kMaxNumber, into(out.file_size_max)));
+  reader.optional("output_max", whole(1, kMaxNumber, into(out.output_max)));
   reader.optional("stdio", one_of(kStdioNames, out.stdio));
   reader.rule(out.stdio != Stdio::kInherit, "stdio", "relay, pass or null");
   read_streams(reader, out);
@@ -271,9 +304,8 @@ Checked decode(const Json& value, std::string_view path, JobReport& out) {
   reader.optional("signal", whole(0, INT32_MAX, into(out.signal)));
   reader.required("detail", string(kMaxLine, out.detail));
   reader.required("usage", object(out.usage));
-  reader.required("unenforced", list(0, kMaxArgv, [&](const Json& entry, const std::string& where) {
-                    return string(kMaxLine, out.unenforced.emplace_back())(entry, where);
-                  }));
+  reader.required("enforced_by", object_list(kMaxArgv, out.enforced_by));
+  reader.required("unenforced", texts(out.unenforced));
   reader.required("audit_index", any_number(out.audit_index));
   reader.required("survivors", whole(0, UINT32_MAX, into(out.survivors)));
   return reader.finish();
@@ -297,6 +329,24 @@ Checked decode(const Json& value, std::string_view path, JailInfo& out) {
   reader.optional("expires", whole(0, kMaxNumber, into(out.expires)));
   reader.required("jobs", whole(0, UINT32_MAX, into(out.jobs)));
   reader.required("in_force", object_list(kMaxArgv, out.in_force));
+  reader.required("unenforced", texts(out.unenforced));
+  return reader.finish();
+}
+
+Checked decode(const Json& value, std::string_view path, JailStats& out) {
+  out = {};
+  ObjectReader reader(value, path);
+  reader.required("jail", string(kMaxLine, out.jail));
+  reader.required("name", string(kMaxLine, out.name));
+  reader.required("profile", string(kMaxLine, out.profile));
+  reader.required("frozen", boolean(out.frozen));
+  reader.required("jobs", whole(0, UINT32_MAX, into(out.jobs)));
+  reader.required("usage", object(out.usage));
+  reader.optional("memory_current", whole(0, kMaxNumber, into(out.memory_current)));
+  reader.optional("pids_current", whole(0, kMaxNumber, into(out.pids_current)));
+  reader.optional("memory_max", whole(0, kMaxNumber, into(out.memory_max)));
+  reader.optional("pids_max", whole(0, kMaxNumber, into(out.pids_max)));
+  reader.optional("cpu_max", whole(0, kMaxNumber, into(out.cpu_max)));
   return reader.finish();
 }
 

@@ -29,7 +29,9 @@ inline constexpr std::size_t kArgvListed = 1U << 10;                            
 
 // `path`: where `value` is in the frame, for the errors.
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JobSpec& out);
+[[nodiscard]] Checked decode(const Json& value, std::string_view path, AskedLimits& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JobReport& out);
+[[nodiscard]] Checked decode(const Json& value, std::string_view path, JailStats& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JailInfo& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, ExecSpec& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JobFailure& out);
@@ -37,7 +39,9 @@ inline constexpr std::size_t kArgvListed = 1U << 10;                            
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, WindowSize& out);
 
 [[nodiscard]] Json encode(const JobSpec& spec);
+[[nodiscard]] Json encode(const AskedLimits& limits);
 [[nodiscard]] Json encode(const JobReport& report);
+[[nodiscard]] Json encode(const JailStats& stats);
 [[nodiscard]] Json encode(const JailInfo& info, std::size_t argv_most = kArgvShown);
 [[nodiscard]] Json encode(const ExecSpec& spec);
 [[nodiscard]] Json encode(const JobFailure& failure);

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "protocol/codec.h"
+#include "protocol/limits.h"
 #include "protocol/names.h"
 
 namespace sandboxd::protocol {
@@ -68,6 +69,17 @@ template <class Spec> void encode_streams(const Spec& spec, Json& value) {
   if (spec.log) value["log"] = true;
 }
 
+Json encode_usage(const Usage& usage) {
+  Json value = {{"wall", usage.wall},
+                {"cpu_user", usage.cpu_user},
+                {"cpu_system", usage.cpu_system},
+                {"memory_peak", usage.memory_peak}};
+  for (const UsageRow& row : kUsageRows) {
+    if (usage.*row.member) value[std::string(row.name)] = *(usage.*row.member);
+  }
+  return value;
+}
+
 Json encode_labels(const Labels& labels) {
   Json value = Json::object();
   for (const auto& [name, text] : labels) value[name] = text;
@@ -78,6 +90,29 @@ Json encode_labels(const Labels& labels) {
 
 Json encode(const WindowSize& size) { return {{"rows", size.rows}, {"columns", size.columns}}; }
 
+Json encode(const AskedLimits& limits) {
+  Json value = Json::object();
+  for (const AskedRow& row : kAskedRows) {
+    if (const auto& asked = limits.*row.member) value[std::string(row.name)] = std::min(*asked, kMaxNumber);
+  }
+  if (limits.disk_max) value["disk_max"] = *limits.disk_max;
+  return value;
+}
+
+Json encode(const JailStats& stats) {
+  Json value = {{"jail", stats.jail},     {"name", stats.name}, {"profile", stats.profile},
+                {"frozen", stats.frozen}, {"jobs", stats.jobs}, {"usage", encode_usage(stats.usage)}};
+  const auto put = [&value](const char* name, const std::optional<std::uint64_t>& number) {
+    if (number) value[name] = *number;
+  };
+  put("memory_current", stats.memory_current);
+  put("pids_current", stats.pids_current);
+  put("memory_max", stats.memory_max);
+  put("pids_max", stats.pids_max);
+  put("cpu_max", stats.cpu_max);
+  return value;
+}
+
 Json encode(const ExecSpec& spec) {
   Json value = {{"argv", each(spec.argv, bytes_to_json)}, {"survivors", name_in(kSurvivorsNames, spec.survivors)}};
   if (!spec.env.empty()) value["env"] = each(spec.env, encode_env);
@@ -85,6 +120,7 @@ Json encode(const ExecSpec& spec) {
   if (spec.wall_time) value["wall_time"] = *spec.wall_time;
   if (spec.nofile) value["nofile"] = *spec.nofile;
   if (spec.file_size_max) value["file_size_max"] = *spec.file_size_max;
+  if (spec.output_max) value["output_max"] = *spec.output_max;
   encode_streams(spec, value);
   return value;
 }
@@ -117,6 +153,8 @@ Json encode(const JobSpec& spec) {
   if (spec.workdir) value["workdir"] = bytes_to_json(*spec.workdir);
   value["network"] = name_in(kNetworkNames, spec.network);
   if (spec.wall_time) value["wall_time"] = *spec.wall_time;
+  if (spec.preset) value["preset"] = *spec.preset;
+  if (spec.limits != AskedLimits{}) value["limits"] = encode(spec.limits);
   encode_streams(spec, value);
   if (spec.stdio == Stdio::kInherit) value["stdio_fds"] = spec.stdio_fds;
   if (!spec.labels.empty()) value["labels"] = encode_labels(spec.labels);
@@ -132,15 +170,13 @@ Json encode(const JobReport& report) {
       {"profile_hash", report.profile_hash},
       {"verdict", name_of(report.verdict)},
       {"detail", report.detail},
-      {"usage",
-       {{"wall", report.usage.wall},
-        {"cpu_user", report.usage.cpu_user},
-        {"cpu_system", report.usage.cpu_system},
-        {"memory_peak", report.usage.memory_peak}}},
+      {"usage", encode_usage(report.usage)},
+      {"enforced_by", Json::array()},
       {"unenforced", report.unenforced},
       {"audit_index", report.audit_index},
       {"survivors", report.survivors},
   };
+  for (const Enforced& one : report.enforced_by) value["enforced_by"].push_back({{"limit", one.limit}, {"by", one.by}});
   if (report.exit_code) value["exit_code"] = *report.exit_code;
   if (report.signal) value["signal"] = *report.signal;
   return value;
@@ -150,11 +186,13 @@ Json encode(const JailInfo& info, std::size_t argv_most) {
   bool was_cut = info.argv_cut;
   Json argv = encode_argv(info.argv, argv_most, was_cut);
   Json value = {
-      {"jail", info.jail},       {"name", info.name},       {"profile", info.profile},
-      {"state", info.state},     {"uid", info.uid},         {"argv", std::move(argv)},
-      {"argv_cut", was_cut},     {"started", info.started}, {"in_force", Json::array()},
-      {"session", info.session}, {"frozen", info.frozen},   {"labels", encode_labels(info.labels)},
-      {"jobs", info.jobs},
+      {"jail", info.jail},         {"name", info.name},
+      {"profile", info.profile},   {"state", info.state},
+      {"uid", info.uid},           {"argv", std::move(argv)},
+      {"argv_cut", was_cut},       {"started", info.started},
+      {"in_force", Json::array()}, {"session", info.session},
+      {"frozen", info.frozen},     {"labels", encode_labels(info.labels)},
+      {"jobs", info.jobs},         {"unenforced", info.unenforced},
   };
   if (info.expires) value["expires"] = *info.expires;
   if (info.report) value["report"] = encode(*info.report);

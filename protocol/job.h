@@ -53,6 +53,18 @@ struct WindowSize {
   bool operator==(const WindowSize&) const = default;
 };
 
+// What a request says of its limits; what it doesn't is the preset's. Bytes, microseconds, thousandths of a core, counts. 0 is
+// none; of memory_swap_max 0 is no swap, and UINT64_MAX none.
+struct AskedLimits {
+  std::optional<std::uint64_t> memory_max{}, memory_high{}, memory_swap_max{};
+  std::optional<std::uint64_t> cpu_max{}, cpu_weight{}, pids_max{};
+  std::optional<std::uint64_t> io_max_rbps{}, io_max_wbps{}, io_max_riops{}, io_max_wiops{};
+  std::optional<std::uint64_t> nofile{}, file_size_max{}, scratch_max{}, inodes_max{}, output_max{};
+  std::optional<std::uint64_t> wall_time{}, cpu_time{}, idle_time{};
+  std::optional<std::uint64_t> disk_max{};  // always refused, with the reason
+  bool operator==(const AskedLimits&) const = default;
+};
+
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
 struct JobSpec {
@@ -71,7 +83,9 @@ struct JobSpec {
   std::optional<std::string> workdir{};  // default: the workspace's target, else /
   bool user_root = false;
   Network network = Network::kNone;
-  std::optional<std::uint64_t> wall_time{};  // microseconds; must be > 0
+  std::optional<std::string> preset{};
+  AskedLimits limits{};
+  std::optional<std::uint64_t> wall_time{};  // limits.wall_time by its older name; must be > 0
   Stdio stdio = Stdio::kRelay;
   std::array<std::uint32_t, 3> stdio_fds{};  // kInherit
   std::optional<std::string> stdin_data{};   // kRelay: what the job reads
@@ -90,7 +104,7 @@ struct ExecSpec {
   std::vector<std::pair<std::string, std::string>> env{};  // beside the jail's own
   std::optional<std::string> workdir{};
   std::optional<std::uint64_t> wall_time{};
-  std::optional<std::uint64_t> nofile{}, file_size_max{};
+  std::optional<std::uint64_t> nofile{}, file_size_max{}, output_max{};
   Stdio stdio = Stdio::kRelay;  // not kInherit
   std::optional<std::string> stdin_data{};
   bool merge_stderr = false;
@@ -101,10 +115,22 @@ struct ExecSpec {
   bool operator==(const ExecSpec&) const = default;
 };
 
+// What is optional is known where the host has the controller, and of a jail as a whole: jobs of a session share it.
 struct Usage {
   std::uint64_t wall = 0, cpu_user = 0, cpu_system = 0;  // microseconds
-  std::uint64_t memory_peak = 0;  // bytes; the largest resident set of a reaped process until cgroups say more
+  std::uint64_t memory_peak = 0;                         // bytes; else the largest resident set of a reaped process
+  std::optional<std::uint64_t> pids_peak{};
+  std::optional<std::uint64_t> read_bytes{}, written_bytes{}, read_operations{}, write_operations{};
+  std::optional<std::uint64_t> throttled{}, throttled_periods{};  // microseconds; of cpu_max
+  // Microseconds in which some process, or all of them, waited (PSI).
+  std::optional<std::uint64_t> cpu_pressure{}, memory_pressure{}, memory_pressure_full{}, io_pressure{},
+      io_pressure_full{};
   bool operator==(const Usage&) const = default;
+};
+
+struct Enforced {
+  std::string limit{}, by{};
+  bool operator==(const Enforced&) const = default;
 };
 
 struct JobReport {
@@ -115,10 +141,11 @@ struct JobReport {
   Verdict verdict = Verdict::kExited;
   std::optional<std::int32_t> exit_code{};
   std::optional<std::int32_t> signal{};
-  std::string detail{};  // for setup_failed, killed, stuck: why
+  std::string detail{};  // which limit ended it, or why it was killed
   Usage usage{};
-  std::vector<std::string> unenforced{};
-  std::uint64_t audit_index = 0;  // of the record of its end; 0 for an exec's, which is not waited for
+  std::vector<Enforced> enforced_by{};    // which mechanism held a limit
+  std::vector<std::string> unenforced{};  // what this host went without, as its administrator allows
+  std::uint64_t audit_index = 0;          // of the record of its end; 0 for an exec's, which is not waited for
   std::uint32_t survivors = 0;  // processes that outlived an exec's first process, and were killed or kept as it asked
   bool operator==(const JobReport&) const = default;
 };
@@ -141,6 +168,7 @@ struct JailInfo {
   std::optional<std::uint64_t> expires{};  // of a session: CLOCK_REALTIME, microseconds
   std::uint32_t jobs = 0;                  // alive
   std::vector<Fact> in_force{};            // Inspect only: what was read back from the kernel
+  std::vector<std::string> unenforced{};
   bool operator==(const JailInfo&) const = default;
 };
 
@@ -150,6 +178,17 @@ struct JobFailure {
   int code = 0;        // errno, or 0
   std::string detail{};
   bool operator==(const JobFailure&) const = default;
+};
+
+// Now, of a live jail.
+struct JailStats {
+  std::string jail{}, name{}, profile{};
+  bool frozen = false;
+  std::uint32_t jobs = 0;  // alive
+  Usage usage{};
+  std::optional<std::uint64_t> memory_current{}, pids_current{};
+  std::optional<std::uint64_t> memory_max{}, pids_max{}, cpu_max{};  // where there is one
+  bool operator==(const JailStats&) const = default;
 };
 
 struct JobInfo {

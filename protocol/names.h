@@ -39,6 +39,25 @@ inline constexpr std::array kSurvivorsNames = {Named<Survivors>{"kill", Survivor
 inline constexpr std::array<std::string_view, 3> kJobStateNames = {"starting", "running", "ended"};
 inline constexpr std::array<std::string_view, 5> kStateNames = {"starting", "running", "ending", "ended", "stuck"};
 
+struct UsageRow {
+  std::string_view name{};
+  std::optional<std::uint64_t> Usage::*member = nullptr;
+};
+inline constexpr std::array kUsageRows = {
+    UsageRow{"pids_peak", &Usage::pids_peak},
+    UsageRow{"read_bytes", &Usage::read_bytes},
+    UsageRow{"written_bytes", &Usage::written_bytes},
+    UsageRow{"read_operations", &Usage::read_operations},
+    UsageRow{"write_operations", &Usage::write_operations},
+    UsageRow{"throttled", &Usage::throttled},
+    UsageRow{"throttled_periods", &Usage::throttled_periods},
+    UsageRow{"cpu_pressure", &Usage::cpu_pressure},
+    UsageRow{"memory_pressure", &Usage::memory_pressure},
+    UsageRow{"memory_pressure_full", &Usage::memory_pressure_full},
+    UsageRow{"io_pressure", &Usage::io_pressure},
+    UsageRow{"io_pressure_full", &Usage::io_pressure_full},
+};
+
 // Empty for a value that the table does not have.
 template <class E, std::size_t N>
 [[nodiscard]] constexpr std::string_view name_in(const std::array<Named<E>, N>& table, E value) {

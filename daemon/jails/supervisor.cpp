@@ -95,8 +95,9 @@ std::variant<const wire::Profile*, Failure> JailSupervisor::profile_of(const Job
 
 plan::Context JailSupervisor::context_of(const Client& client, std::uint32_t number) const {
   const auto name = deps_.user_names.find(client.uid);
-  return {client.uid, client.gid,      name == deps_.user_names.end() ? "" : name->second,
-          number,     random_id("j-"), random_id("r-")};
+  return {client.uid,        client.gid,        name == deps_.user_names.end() ? "" : name->second, number,
+          random_id("j-"),   random_id("r-"),
+          /*session=*/false, profiles_->presets};
 }
 
 std::string JailSupervisor::deny(const Client& client, const plan::Context& context, const plan::Denied& denied,
@@ -169,7 +170,7 @@ std::variant<std::string, Failure> JailSupervisor::explain(const Client& client,
   if (auto* wrong = std::get_if<plan::InvalidArgument>(&outcome))
     return InvalidArgument{wrong->path, wrong->value, wrong->expected};
   if (auto* denied = std::get_if<plan::Denied>(&outcome)) return Denied{denied->rule, denied->allowed};
-  return plan::explain(std::get<wire::JailPlan>(outcome), found);
+  return plan::explain(std::get<wire::JailPlan>(outcome), found, spec.preset.value_or("default"));
 }
 
 std::variant<std::vector<JailInfo>, Failure> JailSupervisor::list(const Client& client) {

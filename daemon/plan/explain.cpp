@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/limit_text.h"
 #include "base/text.h"
 #include "daemon/wire/nesting.h"
 
@@ -37,9 +38,14 @@ Json names_of(std::uint32_t mask, std::initializer_list<const char*> names) {
   return list;
 }
 
+// In the units of base/limits.h; none is "infinity".
 Json limits_json(const Limits& limits) {
-  return {{"wall_time", limits.wall_time}, {"nofile", limits.nofile},           {"file_size_max", limits.file_size_max},
-          {"pids_max", limits.pids_max},   {"scratch_max", limits.scratch_max}, {"inodes_max", limits.inodes_max}};
+  Json value = Json::object();
+  for (const LimitRow& row : kLimitRows) {
+    const std::uint64_t limit = limits.*row.member;
+    value[std::string(row.name)] = none_of(row) == limit ? Json("infinity") : Json(limit);
+  }
+  return value;
 }
 
 Json tmpfs_json(const std::vector<wire::Tmpfs>& mounts) {
@@ -89,7 +95,7 @@ std::string dump(const Json& value) { return value.dump(-1, ' ', false, Json::er
 
 }  // namespace
 
-std::string explain(const wire::JailPlan& plan, const wire::Profile& profile) {
+std::string explain(const wire::JailPlan& plan, const wire::Profile& profile, std::string_view preset) {
   Json value = {
       {"profile", plan.profile},
       {"profile_hash", hex(plan.profile_hash)},
@@ -105,6 +111,7 @@ std::string explain(const wire::JailPlan& plan, const wire::Profile& profile) {
       {"tmpfs", tmpfs_json(plan.tmpfs)},
       {"dirs", texts_json(plan.dirs)},
       {"hostname", plan.hostname},
+      {"preset", preset},
       {"limits", limits_json(plan.limits)},
       {"job", job_json(plan.job)},
       {"allowed", allowed_json(profile)}};

@@ -3,13 +3,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "daemon/wire/plan.h"
 #include "daemon/wire/profile_set.h"
 
 namespace sandboxd::plan {
 
-[[nodiscard]] std::string explain(const wire::JailPlan& plan, const wire::Profile& profile);
+[[nodiscard]] std::string explain(const wire::JailPlan& plan, const wire::Profile& profile,
+                                  std::string_view preset = "default");
 // One profile as a JSON object: what a jail of it gets at most.
 [[nodiscard]] std::string profile_json(const wire::Profile& profile);
 

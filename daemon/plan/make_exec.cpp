@@ -59,6 +59,9 @@ ExecOutcome make_exec(const protocol::ExecSpec& spec, const JobBase& base, std::
   if (auto denied = put_limit("nofile", RLIMIT_NOFILE, spec.nofile, base.limits.nofile, plan)) return *denied;
   if (auto denied = put_limit("file_size_max", RLIMIT_FSIZE, spec.file_size_max, base.limits.file_size_max, plan))
     return *denied;
+  const std::uint64_t output = base.limits.output_max;
+  if (spec.output_max && output != 0 && *spec.output_max > output)
+    return Denied{"the jail's output_max", fmt::format("at most {}", output)};
   plan.stdio = checked.stdio;
   plan.merge_stderr = checked.merge_stderr;
   plan.keep_survivors = spec.survivors == protocol::Survivors::kKeep;

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/plan/merge_limits.h"
+#include "daemon/plan/tmpfs.h"
 #include "daemon/wire/narrow.h"
 
 namespace sandboxd::plan {
@@ -16,8 +18,6 @@ using protocol::JobSpec;
 
 constexpr std::string_view kDefaultHome = "/tmp";  // always there and writable; the caller's own home is not shown
 constexpr std::string_view kDefaultHostname = "jail";
-constexpr std::uint64_t kDefaultTmpfs = 64U << 20;
-constexpr std::uint64_t kBytesPerInode = 4096;
 
 // Where an operator finds what a malformed plan came from.
 struct RulePath {
@@ -83,45 +83,6 @@ void put_binds(const JobSpec& spec, wire::JailPlan& plan) {
   for (const protocol::Bind& bind : spec.binds) plan.binds.push_back(bind_of(bind, false));
   // A path sorts before all that lies beneath it, so that an inner mount is made after the outer one.
   std::ranges::stable_sort(plan.binds, {}, &wire::Bind::target);
-}
-
-std::uint64_t left_of(std::uint64_t most, const std::vector<wire::Tmpfs>& taken, std::uint64_t wire::Tmpfs::*member) {
-  for (const wire::Tmpfs& tmpfs : taken) most -= std::min(most, tmpfs.*member);
-  return most;
-}
-
-// A tmpfs of the request takes an equal share of what the profile's own leave, unless it says how much.
-wire::Tmpfs further_tmpfs(const protocol::Tmpfs& asked, const wire::JailPlan& plan, std::size_t still_to_come) {
-  wire::Tmpfs made{asked.path, kDefaultTmpfs, 0, 01777};
-  if (plan.limits.scratch_max != 0) {
-    made.size = std::min(made.size, left_of(plan.limits.scratch_max, plan.tmpfs, &wire::Tmpfs::size) / still_to_come);
-  }
-  // With nothing left the cap itself is asked for: the check then says what would be allowed.
-  if (made.size == 0) made.size = kDefaultTmpfs;
-  if (asked.size) made.size = *asked.size;
-  made.inodes = std::max<std::uint64_t>(made.size / kBytesPerInode, 16);
-  if (plan.limits.inodes_max != 0) {
-    const std::uint64_t share = left_of(plan.limits.inodes_max, plan.tmpfs, &wire::Tmpfs::inodes) / still_to_come;
-    made.inodes = std::min(made.inodes, std::max<std::uint64_t>(share, 1));
-  }
-  return made;
-}
-
-void put_tmpfs(const JobSpec& spec, const wire::Profile& profile, wire::JailPlan& plan) {
-  plan.tmpfs = profile.tmpfs;
-  std::vector<protocol::Tmpfs> further;
-  for (const protocol::Tmpfs& asked : spec.tmpfs) {
-    const auto own = std::ranges::find(profile.tmpfs, asked.path, &wire::Tmpfs::path);
-    if (own == profile.tmpfs.end()) {
-      further.push_back(asked);
-    } else if (asked.size) {
-      plan.tmpfs[static_cast<std::size_t>(own - profile.tmpfs.begin())].size = *asked.size;
-    }
-  }
-  for (std::size_t i = 0; i < further.size(); ++i) {
-    plan.tmpfs.push_back(further_tmpfs(further[i], plan, further.size() - i));
-  }
-  std::ranges::stable_sort(plan.tmpfs, {}, &wire::Tmpfs::path);
 }
 
 void put_env(const JobSpec& spec, const wire::Profile& profile, wire::JailPlan& plan) {
@@ -197,8 +158,10 @@ Outcome make_plan(const JobSpec& spec, const wire::Profile& profile, const Conte
   plan.proc = profile.proc;
   plan.network = spec.network == protocol::Network::kHost ? wire::NetworkMode::kHost : wire::NetworkMode::kNone;
   plan.unix_sockets = profile.unix_sockets;
-  plan.limits = profile.limits;
-  if (spec.wall_time) plan.limits.wall_time = *spec.wall_time;
+  auto limits = merge_limits(spec, profile, context.presets);
+  if (auto* denied = std::get_if<Denied>(&limits)) return std::move(*denied);
+  if (auto* wrong = std::get_if<InvalidArgument>(&limits)) return std::move(*wrong);
+  plan.limits = std::get<Limits>(limits);
   put_binds(spec, plan);
   put_tmpfs(spec, profile, plan);
   plan.dirs = spec.dirs;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <variant>
 
@@ -22,6 +23,7 @@ struct Context {
   std::string jail{};
   std::string request{};
   bool session = false;  // a jail without a first job
+  std::span<const wire::Preset> presets{};
 };
 
 struct Denied {

@@ -5,10 +5,12 @@
 #include <cerrno>
 
 #include <fmt/format.h>
+#include <sys/sysinfo.h>
 
 #include "base/text.h"
 #include "daemon/profilec/config.h"
 #include "seccomp-profiles/compiler/emit.h"
+#include "seccomp-profiles/model/limits.h"
 
 namespace sandboxd::profilec {
 namespace {
@@ -24,17 +26,6 @@ std::uint32_t bits_of(const std::vector<std::string>& words, std::span<const std
     if (std::ranges::find(words, names[i]) != words.end()) bits |= 1U << i;
   }
   return bits;
-}
-
-Limits to_wire(const filters::ProfileLimits& from) {
-  Limits limits = no_limits();
-  limits.wall_time = from.wall_time;
-  limits.nofile = from.nofile;
-  limits.file_size_max = from.file_size_max;
-  limits.pids_max = from.pids_max;
-  limits.scratch_max = from.scratch_max;
-  limits.inodes_max = from.inodes_max;
-  return limits;
 }
 
 wire::ProfileLandlock to_wire(const filters::ProfileLandlock& from) {
@@ -68,11 +59,17 @@ wire::Profile to_wire(const filters::Profile& from) {
   profile.etc = from.etc;
   for (const auto& [name, value] : from.env) profile.env.push_back({name, value});
   profile.landlock = to_wire(from.landlock);
-  profile.limits = to_wire(from.limits);
+  profile.limits = from.limits;
   return profile;
 }
 
 }  // namespace
+
+filters::Host this_host() {
+  struct sysinfo info {};
+  if (::sysinfo(&info) < 0) return {};
+  return {std::uint64_t{info.totalram} * info.mem_unit};
+}
 
 Result<wire::Config> load_config(const SetSources& sources) {
   const bool named = !sources.config_path.empty();
@@ -109,6 +106,21 @@ Result<wire::Profile> compile_profile(std::string_view name, const SourceFiles& 
   return profile;
 }
 
+Result<std::vector<wire::Preset>> load_presets(const SourceFiles& files, const filters::Host& host) {
+  constexpr std::string_view kDefault = "default";
+  TRY_ASSIGN(std::vector<std::string> names, files.preset_names());
+  TRY_ASSIGN(const filters::SourceText source, files.preset(kDefault));
+  TRY_ASSIGN(const filters::Preset base, filters::load_preset(kDefault, source, filters::before_default(), host));
+  std::vector<wire::Preset> presets{{base.name, base.description, base.limits}};
+  std::erase(names, kDefault);
+  for (const std::string& name : names) {
+    TRY_ASSIGN(const filters::SourceText text, files.preset(name));
+    TRY_ASSIGN(const filters::Preset preset, filters::load_preset(name, text, base.limits, host));
+    presets.push_back({preset.name, preset.description, preset.limits});
+  }
+  return presets;
+}
+
 Result<wire::ProfileSet> compile_set(const SetSources& sources) {
   wire::ProfileSet set;
   TRY_ASSIGN(set.config, load_config(sources));
@@ -118,6 +130,7 @@ Result<wire::ProfileSet> compile_set(const SetSources& sources) {
     TRY_ASSIGN(wire::Profile profile, compile_profile(name, files));
     set.profiles.push_back(std::move(profile));
   }
+  TRY_ASSIGN(set.presets, load_presets(files, sources.host));
   if (set.find(set.config.default_profile) == nullptr) {
     return make_error("default_profile is {}, but there is no such profile; there are: {}",
                       sandboxd::quoted(set.config.default_profile), fmt::join(names, ", "));

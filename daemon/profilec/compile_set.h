@@ -7,13 +7,18 @@
 #include "base/result.h"
 #include "daemon/profilec/source_files.h"
 #include "daemon/wire/profile_set.h"
+#include "seccomp-profiles/model/limits.h"
 
 namespace sandboxd::profilec {
+
+// sysinfo(2); nothing else of the host is read.
+[[nodiscard]] filters::Host this_host();
 
 struct SetSources {
   std::string config_path{};       // empty: /etc/sandboxd/sandboxd.json if it is there; one that is named must be there
   std::string shipped_profiles{};  // the lowest folder
   Owner owner = Owner::kRoot;
+  filters::Host host = this_host();
 };
 
 // The configuration, with the folders of profiles that it names, or the default one.
@@ -21,6 +26,8 @@ Result<wire::Config> load_config(const SetSources& sources);
 Result<SourceFiles> open_sources(const SetSources& sources, const wire::Config& config);
 
 Result<wire::Profile> compile_profile(std::string_view name, const SourceFiles& files);
+// "default" first; the others start from it.
+Result<std::vector<wire::Preset>> load_presets(const SourceFiles& files, const filters::Host& host);
 Result<wire::ProfileSet> compile_set(const SetSources& sources);
 
 }  // namespace sandboxd::profilec

@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -123,6 +124,7 @@ Result<SourceFiles> SourceFiles::open(const std::vector<Folder>& profile_folders
     TRY(files.open_folder(folder, files.profile_folders_).context("profiles"));
     TRY(files.open_folder({folder_beside(folder.path, "filters"), true}, files.filter_folders_).context("filters"));
     TRY(files.open_folder({folder_beside(folder.path, "files"), true}, files.file_folders_).context("files"));
+    TRY(files.open_folder({folder_beside(folder.path, "presets"), true}, files.preset_folders_).context("presets"));
   }
   return files;
 }
@@ -159,6 +161,7 @@ Result<std::string> SourceFiles::add(const std::string& path, std::vector<Added>
 
 Result<std::string> SourceFiles::add_profile(const std::string& path) { return add(path, added_profiles_); }
 Result<std::string> SourceFiles::add_filter(const std::string& path) { return add(path, added_filters_); }
+Result<std::string> SourceFiles::add_preset(const std::string& path) { return add(path, added_presets_); }
 
 Result<std::vector<SourceText>> SourceFiles::profile(std::string_view name) const {
   std::vector<SourceText> found;
@@ -173,18 +176,26 @@ Result<std::vector<SourceText>> SourceFiles::profile(std::string_view name) cons
   return found;
 }
 
-Result<SourceText> SourceFiles::filter(std::string_view name) const {
-  for (const Added& added : added_filters_) {
-    if (added.name == name) return added.source;
+Result<SourceText> SourceFiles::last_of(std::string_view what, std::string_view name,
+                                        const std::vector<OpenFolder>& folders, const std::vector<Added>& added) const {
+  for (const Added& one : added) {
+    if (one.name == name) return one.source;
   }
   std::string looked_in;
-  for (auto folder = filter_folders_.rbegin(); folder != filter_folders_.rend(); ++folder) {
+  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
     SourceText source;
     TRY_ASSIGN(const bool there, read_from(*folder, json_name(name), source));
     if (there) return source;
     looked_in += (looked_in.empty() ? "" : ", ") + folder->path;
   }
-  return sys_error_code(ENOENT, "no filter file '{}.json' in {}", name, looked_in.empty() ? "any folder" : looked_in);
+  return sys_error_code(ENOENT, "no {} file '{}.json' in {}", what, name, looked_in.empty() ? "any folder" : looked_in);
+}
+
+Result<SourceText> SourceFiles::filter(std::string_view name) const {
+  return last_of("filter", name, filter_folders_, added_filters_);
+}
+Result<SourceText> SourceFiles::preset(std::string_view name) const {
+  return last_of("preset", name, preset_folders_, added_presets_);
 }
 
 Result<std::string> SourceFiles::file(std::string_view name) const {
@@ -201,9 +212,15 @@ Result<std::string> SourceFiles::file(std::string_view name) const {
 }
 
 Result<std::vector<std::string>> SourceFiles::profile_names() const {
+  return names_in(profile_folders_, added_profiles_);
+}
+Result<std::vector<std::string>> SourceFiles::preset_names() const { return names_in(preset_folders_, added_presets_); }
+
+Result<std::vector<std::string>> SourceFiles::names_in(const std::vector<OpenFolder>& folders,
+                                                       const std::vector<Added>& added) {
   std::set<std::string> names;
-  for (const Added& added : added_profiles_) names.insert(added.name);
-  for (const OpenFolder& folder : profile_folders_) {
+  for (const Added& one : added) names.insert(one.name);
+  for (const OpenFolder& folder : folders) {
     const int copy = ::openat(folder.fd.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const std::unique_ptr<DIR, CloseDirectory> directory(copy < 0 ? nullptr : ::fdopendir(copy));
     if (!directory) return sys_error("list {}", sandboxd::quoted(folder.path));
@@ -212,11 +229,13 @@ Result<std::vector<std::string>> SourceFiles::profile_names() const {
       if (!file.ends_with(kSuffix) || file.starts_with('.')) continue;
       const std::string_view name = file.substr(0, file.size() - kSuffix.size());
       if (!filters::is_name(name))
-        return make_error("{}/{} is no profile's name: letters, digits, '-' and '_'", folder.path, escaped(file));
+        return make_error("{}/{} is no name of a profile or preset: letters, digits, '-' and '_'", folder.path,
+                          escaped(file));
       names.emplace(name);
     }
   }
-  if (names.size() > kMaxProfiles) return sys_error_code(E2BIG, "{} profiles (at most {})", names.size(), kMaxProfiles);
+  if (names.size() > kMaxProfiles)
+    return sys_error_code(E2BIG, "{} profiles or presets (at most {})", names.size(), kMaxProfiles);
   return std::vector<std::string>(names.begin(), names.end());
 }
 

@@ -1,5 +1,5 @@
 // Profile and filter files on disk, found by name in an ordered list of folders: a later folder overrides an earlier one.
-// Filters and files lie beside profiles: for ".../profiles" in ".../filters", for ".../profiles.d" in ".../filters.d".
+// Filters, presets and files lie beside profiles: for ".../profiles" in ".../filters", for ".../profiles.d" in ".../filters.d".
 // In a daemon every folder on the way and every file must be root's and writable by nobody else, checked on what was opened,
 // never by name twice; symbolic links are refused. EPERM, ELOOP, and what open(2) says.
 #pragma once
@@ -32,13 +32,16 @@ class SourceFiles {
   // One file by its path, whatever its name: it overrides the folders' files of the same name. Returns that name.
   Result<std::string> add_profile(const std::string& path);
   Result<std::string> add_filter(const std::string& path);
+  Result<std::string> add_preset(const std::string& path);
 
   // Lowest first; empty when there is none.
   [[nodiscard]] Result<std::vector<filters::SourceText>> profile(std::string_view name) const;
   [[nodiscard]] Result<filters::SourceText> filter(std::string_view name) const;
   [[nodiscard]] Result<std::string> file(
       std::string_view name) const;  // of the folders of files; at most kMaxFile bytes
+  [[nodiscard]] Result<filters::SourceText> preset(std::string_view name) const;
   [[nodiscard]] Result<std::vector<std::string>> profile_names() const;  // sorted, each once
+  [[nodiscard]] Result<std::vector<std::string>> preset_names() const;
 
   [[nodiscard]] filters::ProfileSource profile_source() const;  // refers to this object
   [[nodiscard]] filters::Loader filter_loader() const;
@@ -57,17 +60,25 @@ class SourceFiles {
                                        filters::SourceText& source) const;
   Status open_folder(const Folder& folder, std::vector<OpenFolder>& into) const;
   Result<std::string> add(const std::string& path, std::vector<Added>& into) const;
+  // The highest of that name.
+  [[nodiscard]] Result<filters::SourceText> last_of(std::string_view what, std::string_view name,
+                                                    const std::vector<OpenFolder>& folders,
+                                                    const std::vector<Added>& added) const;
+  [[nodiscard]] static Result<std::vector<std::string>> names_in(const std::vector<OpenFolder>& folders,
+                                                                 const std::vector<Added>& added);
 
   Owner owner_ = Owner::kRoot;
   std::vector<OpenFolder> profile_folders_{};
   std::vector<OpenFolder> filter_folders_{};
   std::vector<OpenFolder> file_folders_{};
+  std::vector<OpenFolder> preset_folders_{};
   std::vector<Added> added_profiles_{};
   std::vector<Added> added_filters_{};
+  std::vector<Added> added_presets_{};
 };
 
 // "/usr/share/sandboxd/profiles" -> "/usr/share/sandboxd/filters"; a path without "profiles" in its last part gets "/filters".
-// `kind`: "filters" or "files".
+// `kind`: "filters", "presets" or "files".
 [[nodiscard]] std::string folder_beside(std::string_view profile_folder, std::string_view kind);
 
 // A whole small file, its owner and its way checked as above.

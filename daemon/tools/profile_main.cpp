@@ -1,5 +1,6 @@
 // sandboxd-profile: profiles and filters for people, without the daemon. `sandboxctl profile` runs it.
 // It needs no right but to read the files, and changes nothing. Exit status: 0, 1 when a file is wrong, 2 for a wrong usage.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -14,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "daemon/profilec/compile_set.h"
 #include "daemon/tools/profile_report.h"
 #include "daemon/tools/profile_subject.h"
 #include "seccomp-profiles/compiler/compare.h"
@@ -84,13 +86,28 @@ Status check_profile_file(const Options& options, Sources& sources, const std::s
   return {};
 }
 
+Status check_preset_file(const Options& options, profilec::SourceFiles& files, const std::string& path) {
+  TRY_ASSIGN(const std::string name, files.add_preset(path));
+  TRY_ASSIGN(const std::vector<wire::Preset> presets, profilec::load_presets(files, profilec::this_host()));
+  if (options.json) {
+    print_line({{"file", path}, {"preset", name}});
+  } else {
+    fmt::print("{}: preset '{}'\n", path, name);
+  }
+  return {};
+}
+
 // Files that are checked together see each other: a profile may inherit the one before it.
 Status check(const Options& options) {
   TRY_ASSIGN(Sources sources, open_sources(options.config));
   for (const std::string& path : options.files) {
     TRY_ASSIGN(const FileKind kind, kind_of(path));
-    TRY(kind == FileKind::kProfile ? check_profile_file(options, sources, path)
-                                   : check_filter_file(options, sources, path, kind));
+    switch (kind) {
+      case FileKind::kProfile: TRY(check_profile_file(options, sources, path)); break;
+      case FileKind::kPreset: TRY(check_preset_file(options, sources.files, path)); break;
+      case FileKind::kFilter:
+      case FileKind::kIncluded: TRY(check_filter_file(options, sources, path, kind)); break;
+    }
   }
   return {};
 }
@@ -114,6 +131,17 @@ Status list(const Options& options) {
 
 Result<Arch> wanted_arch(const Options& options) {
   return options.arch.empty() ? Result<Arch>(filters::host_arch()) : filters::arch_from_text(options.arch);
+}
+
+Status presets(const Options& options) {
+  TRY_ASSIGN(Sources sources, open_sources(options.config));
+  TRY_ASSIGN(const std::vector<wire::Preset> all, profilec::load_presets(sources.files, profilec::this_host()));
+  for (const wire::Preset& preset : all) {
+    if (options.what.empty()) fmt::print("{:<18} {}\n", preset.name, escaped(preset.description));
+    if (preset.name == options.what) fmt::print("{}\n", preset_json(preset));
+  }
+  if (options.what.empty() || std::ranges::find(all, options.what, &wire::Preset::name) != all.end()) return {};
+  return make_error("no preset is named {}", sandboxd::quoted(options.what));
 }
 
 Status explain(const Options& options) {
@@ -234,7 +262,7 @@ int run(int argc, char** argv) {
     }
   };
   CLI::App* check_app =
-      app.add_subcommand("check", "check profile and filter files; later ones may inherit earlier ones");
+      app.add_subcommand("check", "check profile, preset and filter files; later ones may inherit earlier ones");
   check_app->add_option("FILE", options.files)->required();
   check_app->add_flag("--json", options.json, "print JSON, a line for each file");
   check_app->callback([&] { finish(check); });
@@ -243,6 +271,9 @@ int run(int argc, char** argv) {
   show_app->add_flag("--json", options.json, "for show it is JSON always");
   show_app->callback([&] { finish(show); });
   app.add_subcommand("list", "the profiles, and where they come from")->callback([&] { finish(list); });
+  CLI::App* presets_app = app.add_subcommand("presets", "the presets, or one with all that it gives on this host");
+  presets_app->add_option("PRESET", options.what);
+  presets_app->callback([&] { finish(presets); });
   CLI::App* explain_app = app.add_subcommand("explain", "which rules decide a system call, and why");
   explain_app->add_option("SYSCALL", options.call)->required();
   explain_app->add_option("--profile", options.profile,

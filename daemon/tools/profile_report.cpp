@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/limit_text.h"
 #include "seccomp-profiles/compiler/syscalls.h"
 
 namespace sandboxd::tools {
@@ -15,12 +16,15 @@ using Json = nlohmann::ordered_json;
 using filters::Condition;
 using filters::Rule;
 
-Json size_or_infinity(std::uint64_t size) { return size == 0 ? Json("infinity") : Json(size); }
-
-std::string time_text(std::uint64_t usec) {
-  constexpr std::uint64_t kSecond = 1'000'000;
-  if (usec == 0) return "infinity";
-  return usec % kSecond == 0 ? fmt::format("{}s", usec / kSecond) : fmt::format("{}us", usec);
+// As a file has it.
+Json limits_json(const Limits& limits) {
+  Json value = Json::object();
+  for (const LimitRow& row : kLimitRows) {
+    const std::uint64_t limit = limits.*row.member;
+    const bool text = row.kind == LimitKind::kTime || row.kind == LimitKind::kCores || none_of(row) == limit;
+    value[std::string(row.name)] = text ? Json(limit_text(row, limit)) : Json(limit);
+  }
+  return value;
 }
 
 std::string conditions_text(const Rule& rule) {
@@ -80,7 +84,6 @@ std::string resolved_json(const filters::Profile& profile) {
     tmpfs.push_back(
         {{"path", one.path}, {"size", one.size}, {"inodes", one.inodes}, {"mode", fmt::format("{:04o}", one.mode)}});
   }
-  const filters::ProfileLimits& limits = profile.limits;
   Json value = {{"name", profile.name},
                 {"description", profile.description},
                 {"filter", profile.filter},
@@ -95,13 +98,7 @@ std::string resolved_json(const filters::Profile& profile) {
                 {"tmpfs_free", profile.tmpfs_free},
                 {"etc", profile.etc},
                 {"env", profile.env},
-                {"limits",
-                 {{"wall_time", time_text(limits.wall_time)},
-                  {"nofile", limits.nofile},
-                  {"file_size_max", size_or_infinity(limits.file_size_max)},
-                  {"pids_max", limits.pids_max},
-                  {"scratch_max", limits.scratch_max},
-                  {"inodes_max", limits.inodes_max}}}};
+                {"limits", limits_json(profile.limits)}};
   if (!profile.files.empty()) value["files"] = profile.files;
   const filters::ProfileLandlock& landlock = profile.landlock;
   if (landlock.execute) value["landlock"]["execute"] = *landlock.execute;
@@ -110,6 +107,12 @@ std::string resolved_json(const filters::Profile& profile) {
   if (landlock.tcp_optional) value["landlock"]["optional"] = {"tcp"};
   for (const auto& [key, reason] : profile.reasons)
     value["reasons"][key] = {{reason.boundary ? "boundary" : "lint", reason.text}};
+  return value.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string preset_json(const wire::Preset& preset) {
+  const Json value = {
+      {"name", preset.name}, {"description", preset.description}, {"limits", limits_json(preset.limits)}};
   return value.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/wire/profile_set.h"
 #include "seccomp-profiles/compiler/bind.h"
 #include "seccomp-profiles/compiler/compare.h"
 #include "seccomp-profiles/model/filter.h"
@@ -35,6 +36,9 @@ struct Difference {
 // Text: lines "- before" and "+ after" under what they are about; nothing when there is no difference.
 [[nodiscard]] std::string difference_text(const Difference& difference);
 [[nodiscard]] std::string difference_json(const Difference& difference);
+
+// A preset in the same way, with what `default` gives it.
+[[nodiscard]] std::string preset_json(const wire::Preset& preset);
 
 // Which rules decide a call, in order, with their reasons: for people, and as one JSON object.
 [[nodiscard]] std::string explain_text(const filters::BoundFilter& bound, const std::string& call);

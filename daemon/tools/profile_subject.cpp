@@ -8,6 +8,7 @@
 #include "daemon/profilec/compile_set.h"
 #include "daemon/profilec/config.h"
 #include "seccomp-profiles/model/json_tree.h"
+#include "seccomp-profiles/model/limits.h"
 
 namespace sandboxd::tools {
 namespace {
@@ -47,12 +48,12 @@ Result<Sources> open_sources(const std::string& config) {
   return sources;
 }
 
-// A file with rules is a filter, or, when it has no default, one that filters include; anything else is a profile.
+// A file with rules is a filter, or, when it has no default, one that filters include; one with limits alone is a preset.
 Result<FileKind> kind_of(const std::string& path) {
   TRY_ASSIGN(const std::string text, profilec::read_checked_file(path, Owner::kAnyone));
   TRY_ASSIGN(const filters::JsonNode root, filters::parse_json(text, path));
   const filters::Cursor file(root, path);
-  if (!file.has("rules")) return FileKind::kProfile;
+  if (!file.has("rules")) return filters::looks_like_preset(file) ? FileKind::kPreset : FileKind::kProfile;
   return file.has("default") ? FileKind::kFilter : FileKind::kIncluded;
 }
 

@@ -29,8 +29,8 @@ struct Subject {
   [[nodiscard]] const std::string& name() const { return profile ? profile->name : filter.name; }
 };
 
-// kIncluded: a file of rules without a default, which filters include.
-enum class FileKind { kProfile, kFilter, kIncluded };
+// kIncluded: a file of rules without a default, which filters include. kPreset: limits, and nothing else.
+enum class FileKind { kProfile, kFilter, kIncluded, kPreset };
 Result<FileKind> kind_of(const std::string& path);
 // Has a '/' or ends with ".json".
 [[nodiscard]] bool is_file_name(const std::string& text);

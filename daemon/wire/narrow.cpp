@@ -10,6 +10,7 @@
 
 #include "base/broker_message.h"
 #include "base/ids.h"
+#include "base/limit_text.h"
 #include "base/path.h"
 #include "base/text.h"
 
@@ -336,17 +337,10 @@ std::optional<Found> check_scratch(const JailPlan& plan, const Profile&) {
 
 // ---- limits
 
-bool is_wider(const LimitRow& row, std::uint64_t asked, std::uint64_t most) {
-  if (!row.zero_is_none) return asked > most;
-  return most != 0 && (asked == 0 || asked > most);
-}
-
-std::string shown(std::uint64_t value, std::uint64_t none) { return value == none ? "none" : fmt::format("{}", value); }
-
 std::optional<Found> check_limit_rows(const Limits& asked, const Limits& most) {
   for (const LimitRow& row : kLimitRows) {
     if (!is_wider(row, asked.*row.member, most.*row.member)) continue;
-    return Found{shown(asked.*row.member, row.zero_is_none ? 0 : kNoLimit), fmt::format("at most {}", most.*row.member),
+    return Found{limit_text(row, asked.*row.member), fmt::format("at most {}", limit_text(row, most.*row.member)),
                  fmt::format("limits.{}", row.name)};
   }
   return {};

@@ -18,6 +18,9 @@ _sandboxctl_value() {
         --stdio) COMPREPLY=($(compgen -W "relay pass inherit null" -- "$current")) ;;
         --signal | -s) COMPREPLY=($(compgen -A signal -P "" -- "SIG${current#SIG}")) ;;
         --profile) COMPREPLY=($(compgen -W "$(sandboxctl profile list ${socket:+--socket "$socket"} 2>/dev/null | cut -f 1)" -- "$current")) ;;
+        --preset)
+            COMPREPLY=($(compgen -W "default hardened agent-default test-generator coverage-analyzer security-scanner build" -- "$current"))
+            ;;
         --root) COMPREPLY=($(compgen -W "host" -- "$current") $(compgen -d -- "$current")) ;;
         --workspace-dir | --state-dir) COMPREPLY=($(compgen -d -- "$current")) ;;
         --bind | --ro-bind | --env-file | --config | --socket) COMPREPLY=($(compgen -f -- "$current")) ;;
@@ -33,11 +36,13 @@ _sandboxctl() {
     local common="--json --socket --help -h"
     local jail="--profile --name --label --workspace --workspace-dir --at --bind --ro-bind --root --tmpfs --dir --hostname --user
         --network --mount-namespace"
+    local limits="--preset --memory-max --memory-high --memory-swap-max --cpu-max --cpu-weight --pids-max --io-max-rbps --io-max-wbps --io-max-riops --io-max-wiops --nofile --file-size-max --scratch-max --inodes-max --output-max --cpu-time --idle-time --disk-max"
     local variables="--workdir -w --env -e --env-file --timeout"
     local streams="--tty -t --detach -d --detach-keys --log --merge-stderr --stdio"
     local -A options=(
-        [run]="$jail $variables $streams" [explain]="$jail $variables $streams" [create]="$jail $variables --ttl"
-        [exec]="$variables $streams --nofile --file-size --keep-survivors" [attach]="--detach-keys --replay"
+        [run]="$jail $limits $variables $streams" [explain]="$jail $limits $variables $streams"
+        [create]="$jail $limits $variables --ttl"
+        [exec]="$variables $streams --nofile --file-size-max --file-size --output-max --keep-survivors" [attach]="--detach-keys --replay"
         [ps]="--label" [inspect]="" [freeze]="" [thaw]="" [extend]="" [rm]="--force -f" [jobs]="" [wait]=""
         [logs]="--follow -f --raw" [signal]="--signal -s" [kill]="--signal -s --grace"
         [cp]="--size-max --entries-max --depth-max" ["files ls"]="" ["files stat"]="" ["files cat"]="--raw"
@@ -49,6 +54,8 @@ _sandboxctl() {
     # Options that take a word of their own; --workspace takes one only after '='.
     local valued=" --socket --profile --name --label --workspace-dir --at --workdir -w --bind --ro-bind --root --tmpfs --dir --hostname
         --env -e --env-file --user --timeout --network --stdio --signal -s --grace --after --epoch --state-dir --config --ttl --detach-keys
+        --preset --memory-max --memory-high --memory-swap-max --cpu-max --cpu-weight --pids-max --io-max-rbps --io-max-wbps
+        --io-max-riops --io-max-wiops --file-size-max --scratch-max --inodes-max --output-max --cpu-time --idle-time --disk-max
         --nofile --file-size --replay --size-max --entries-max --depth-max --mode -m "
     valued=${valued//$'\n'/ }
 

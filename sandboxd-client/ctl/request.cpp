@@ -1,8 +1,8 @@
 #include <array>
-#include <limits>
 #include <string_view>
 #include <utility>
 
+#include "base/limit_text.h"
 #include "base/path.h"
 #include "base/text.h"
 #include "sandboxd-client/ctl/environment.h"
@@ -83,6 +83,8 @@ Status add_jail(const JailOptions& options, Request& request) {
   spec.hostname = options.hostname;
   spec.user_root = options.user == "root";
   spec.network = options.network == "host" ? protocol::Network::kHost : protocol::Network::kNone;
+  spec.preset = options.preset;
+  TRY_ASSIGN(spec.limits, limits_from_options(options.limits));
   TRY_ASSIGN(spec.labels, labels_from_text(options.labels));
   TRY(add_files(options, request));
   return add_places(options, spec);
@@ -118,6 +120,16 @@ Status add_command(const CommandOptions& options, const std::vector<std::string>
   spec.log = options.log;
   spec.merge_stderr = options.merge_stderr;
   return {};
+}
+
+// A job's own: none is what the jail has.
+Result<std::optional<std::uint64_t>> own_limit(std::string_view name, const std::optional<std::string>& text) {
+  if (!text) return std::optional<std::uint64_t>();
+  const LimitRow& row = *find_limit(name);
+  const auto value = parse_limit(row, *text);
+  if (!value || *value == 0)
+    return make_error("{} {}: must be {}", option_of(row), sandboxd::quoted(*text), expected_of(row));
+  return value;
 }
 
 }  // namespace
@@ -171,17 +183,9 @@ Result<protocol::ExecSpec> make_exec_spec(const ExecOptions& options, const std:
   TRY(add_command(options, command, spec));
   TRY_ASSIGN(spec.env, make_additions(options.env_files, options.env, own_environment, options.tty));
   spec.survivors = options.keep_survivors ? protocol::Survivors::kKeep : protocol::Survivors::kKill;
-  if (options.nofile) {
-    spec.nofile = parse_uint(*options.nofile, std::numeric_limits<std::int32_t>::max());
-    if (!spec.nofile || *spec.nofile == 0)
-      return make_error("--nofile {}: must be a number, more than 0", sandboxd::quoted(*options.nofile));
-  }
-  if (options.file_size) {
-    spec.file_size_max = parse_size(*options.file_size);
-    if (!spec.file_size_max || *spec.file_size_max == 0) {
-      return make_error("--file-size {}: must be a number with K, M or G", sandboxd::quoted(*options.file_size));
-    }
-  }
+  TRY_ASSIGN(spec.nofile, own_limit("nofile", options.nofile));
+  TRY_ASSIGN(spec.file_size_max, own_limit("file_size_max", options.file_size));
+  TRY_ASSIGN(spec.output_max, own_limit("output_max", options.output_max));
   return spec;
 }
 

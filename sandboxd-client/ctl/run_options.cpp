@@ -26,6 +26,8 @@ void add_jail_options(Options& options, JailOptions& wanted) {
   options.choice("--network", wanted.network, {"none", "host"}, "the job's network");
   options.flag("--mount-namespace", wanted.mount_namespace,
                "send this process's mount namespace too: needed in a container or a unit with PrivateTmp=");
+  options.text("--preset", wanted.preset, "NAME", "where limits come from that no option names; default");
+  add_limit_options(options, wanted.limits, LimitSet::kAll);
 }
 
 template <class Wanted> void add_environment_options(Options& options, Wanted& wanted, const char* workdir) {
@@ -67,7 +69,9 @@ void add_exec_options(Options& options, ExecOptions& wanted) {
   options.choice("--stdio", wanted.stdio, {"relay", "pass", "null"},
                  "how the job's standard input and output reach this command's");
   options.text("--nofile", wanted.nofile, "N", "the most files that the job may have open");
-  options.text("--file-size", wanted.file_size, "SIZE", "the largest file that the job may write: 10M, 1G");
+  options.text("--output-max", wanted.output_max, "SIZE", "the most bytes of output; past it the job is killed");
+  options.text("--file-size-max,--file-size", wanted.file_size, "SIZE",
+               "the largest file that the job may write: 10M, 1G");
   options.flag("--keep-survivors", wanted.keep_survivors,
                "let processes live that outlive the job's first one; else they are killed");
   options.refused("--user", "all jobs of a jail have its id, which 'create --user' or 'run --user' has chosen");

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "sandboxd-client/ctl/detach_keys.h"
+#include "sandboxd-client/ctl/limit_options.h"
 
 namespace sandboxd::ctl {
 
@@ -24,6 +25,8 @@ struct JailOptions {
   std::vector<std::string> binds{}, ro_binds{}, tmpfs{}, dirs{}, labels{};
   std::string user = "self", network = "none";
   bool mount_namespace = false;
+  std::optional<std::string> preset{};
+  LimitOptions limits{};
 };
 
 // How a command is run.
@@ -43,7 +46,7 @@ struct CreateOptions : JailOptions {
 };
 
 struct ExecOptions : CommandOptions {
-  std::optional<std::string> nofile{}, file_size{};
+  std::optional<std::string> nofile{}, file_size{}, output_max{};
   bool keep_survivors = false;
 };
 

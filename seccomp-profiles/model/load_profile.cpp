@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "seccomp-profiles/model/json_tree.h"
+#include "seccomp-profiles/model/limits.h"
 
 namespace sandboxd::filters {
 namespace {
@@ -267,51 +268,10 @@ Status read_reasons(const Cursor& at, Profile& profile) {
   return {};
 }
 
-struct LimitKey {
-  std::string_view name;
-  std::uint64_t ProfileLimits::*member;
-  enum class Kind : std::uint8_t { kTime, kSize, kCount } kind;
-  bool infinity;  // may be "infinity", kept as 0
-};
-constexpr std::array kLimitKeys = {
-    LimitKey{"wall_time", &ProfileLimits::wall_time, LimitKey::Kind::kTime, true},
-    LimitKey{"nofile", &ProfileLimits::nofile, LimitKey::Kind::kCount, false},
-    LimitKey{"file_size_max", &ProfileLimits::file_size_max, LimitKey::Kind::kSize, true},
-    LimitKey{"pids_max", &ProfileLimits::pids_max, LimitKey::Kind::kCount, false},
-    LimitKey{"scratch_max", &ProfileLimits::scratch_max, LimitKey::Kind::kSize, false},
-    LimitKey{"inodes_max", &ProfileLimits::inodes_max, LimitKey::Kind::kCount, false},
-};
+Status read_limits(const Cursor& at, Profile& profile) { return read_caps(at, profile.limits); }
 
-Result<std::uint64_t> limit_at(const Cursor& at, const LimitKey& key) {
-  const bool text = at.node().kind == JsonNode::Kind::kText;
-  if (key.infinity && text && at.node().text == "infinity") return std::uint64_t{0};
-  std::uint64_t value = 0;
-  switch (key.kind) {
-    case LimitKey::Kind::kTime: {
-      TRY_ASSIGN(value, time_at(at));
-      break;
-    }
-    case LimitKey::Kind::kSize: {
-      TRY_ASSIGN(value, size_at(at));
-      break;
-    }
-    case LimitKey::Kind::kCount: return at.number(1, kMaxCount);
-  }
-  if (value == 0) return at.error(key.infinity ? "is 0; for no limit write \"infinity\"" : "is 0; it must be above 0");
-  return value;
-}
-
-Status read_limits(const Cursor& at, Profile& profile) {
-  std::array<std::string_view, kLimitKeys.size()> names{};
-  std::ranges::transform(kLimitKeys, names.begin(), &LimitKey::name);
-  TRY(at.only_keys(names));
-  for (const LimitKey& key : kLimitKeys) {
-    if (!at.has(key.name)) continue;
-    TRY_ASSIGN(const Cursor value_at, at.member(key.name));
-    TRY_ASSIGN(profile.limits.*key.member, limit_at(value_at, key));
-  }
-  return {};
-}
+// What every jail has a bound of.
+constexpr std::array<std::string_view, 4> kBounds = {"nofile", "pids_max", "scratch_max", "inodes_max"};
 
 // `required`: some file of the lineage must give it, since a default nobody wrote down is a grant nobody decided.
 struct ProfileKey {
@@ -434,10 +394,10 @@ class ProfileLoader {
   }
 
   static Status check_limits(const Cursor& file, const Profile& profile) {
-    const ProfileLimits& limits = profile.limits;
-    for (const LimitKey& key : kLimitKeys) {
-      if (!key.infinity && limits.*key.member == 0)
-        return file.error(fmt::format("limit '{}' is missing; add it to 'limits'", key.name));
+    const Limits& limits = profile.limits;
+    for (const std::string_view name : kBounds) {
+      if (limits.*find_limit(name)->member == 0)
+        return file.error(fmt::format("limit '{}' is missing; add it to 'limits'", name));
     }
     std::uint64_t size = 0;
     std::uint64_t inodes = 0;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "seccomp-profiles/model/filter.h"
 
@@ -24,17 +25,6 @@ struct ProfileTmpfs {
   std::uint32_t mode = 01777;
 
   bool operator==(const ProfileTmpfs&) const = default;
-};
-
-struct ProfileLimits {
-  std::uint64_t wall_time = 0;
-  std::uint64_t nofile = 0;
-  std::uint64_t file_size_max = 0;
-  std::uint64_t pids_max = 0;
-  std::uint64_t scratch_max = 0;
-  std::uint64_t inodes_max = 0;
-
-  bool operator==(const ProfileLimits&) const = default;
 };
 
 // Why a profile says something, and what that is worth: `boundary` is held by the kernel whatever the job does; `lint` is obeyed
@@ -78,7 +68,7 @@ struct Profile {
   std::map<std::string, std::string> files{};  // name below /etc/sandboxd in the jail -> name in the folder of files
   std::map<std::string, Reason> reasons{};     // by key: "filter", "env.PATH", "limits.pids_max", "files.NAME"
   ProfileLandlock landlock{};
-  ProfileLimits limits{};
+  Limits limits = no_limits();  // caps
 
   bool operator==(const Profile&) const = default;
 };

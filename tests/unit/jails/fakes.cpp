@@ -50,6 +50,7 @@ wire::ProfileSet some_profiles() {
   profile.limits.wall_time = 60'000'000;
   profile.hash = wire::hash_of(profile);
   set.profiles.push_back(profile);
+  set.presets = {{"default", "what a run gets", Limits()}};
   set.config.user_jails = 3;
   set.hash = wire::hash_of(set);
   return set;

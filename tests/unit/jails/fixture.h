@@ -105,6 +105,7 @@ class Jails : public testing::Test {
   std::pair<std::string, std::shared_ptr<FakeJail>> session(JobSpec job = {}, const Client& client = alice()) {
     std::string id;
     supervisor_->create(client, job, [&id](auto made) {
+      EXPECT_EQ(made.index(), 0U);
       if (made.index() == 0) id = std::get<0>(made).jail;
     });
     EXPECT_TRUE(until([&] { return !id.empty(); }));

@@ -21,7 +21,8 @@ wire::JailPlan some_plan() {
   spec.argv = {"/bin/echo", "\xff"};
   spec.token.emplace();
   spec.token->fill(0xab);
-  return std::get<wire::JailPlan>(make_plan(spec, some_profile(), {1000, 1000, "a", 1, "j-a", "r-a"}));
+  static const std::vector<wire::Preset> presets = {{"default", "d", Limits()}};
+  return std::get<wire::JailPlan>(make_plan(spec, some_profile(), {1000, 1000, "a", 1, "j-a", "r-a", false, presets}));
 }
 
 TEST(Explain, SaysWhatTheJailGetsAndWhatTheProfileAllows) {

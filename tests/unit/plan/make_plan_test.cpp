@@ -24,11 +24,33 @@ wire::Profile some_profile() {
   profile.workspace = wire::bit(wire::Access::kRo) | wire::bit(wire::Access::kRw);
   profile.tmpfs = {{"/tmp", 64 << 20, 4096, 01777}};
   profile.env = {{"PATH", "/usr/bin"}, {"TERM", "dumb"}};
-  profile.limits = {60'000'000, 1024, 0, 256, 128 << 20, 16384};
+  profile.limits = no_limits();
+  profile.limits.wall_time = 60'000'000;
+  profile.limits.nofile = 1024;
+  profile.limits.pids_max = 256;
+  profile.limits.scratch_max = 128 << 20;
+  profile.limits.inodes_max = 16384;
   return profile;
 }
 
-Context some_context() { return {1000, 1001, "alice", 7, "j-abc", "r-1"}; }
+// "default" asks for more than any profile here allows; "small" for less.
+const std::vector<wire::Preset>& presets() {
+  static const std::vector<wire::Preset> all = [] {
+    wire::Preset normal{"default", "d", no_limits()};
+    normal.limits.nofile = 4096;
+    normal.limits.pids_max = 4096;
+    normal.limits.cpu_weight = 100;
+    wire::Preset small{"small", "d", normal.limits};
+    small.limits.nofile = 64;
+    small.limits.pids_max = 8;
+    small.limits.memory_max = 1 << 20;
+    small.limits.scratch_max = 1 << 20;
+    return std::vector<wire::Preset>{normal, small};
+  }();
+  return all;
+}
+
+Context some_context() { return {1000, 1001, "alice", 7, "j-abc", "r-1", false, presets()}; }
 
 JobSpec some_spec() {
   JobSpec spec;
@@ -144,7 +166,7 @@ TEST(MakePlan, DeniesTheHostsNetwork) {
 TEST(MakePlan, DeniesMoreTimeThanTheProfileHas) {
   JobSpec spec = some_spec();
   spec.wall_time = 60'000'001;
-  EXPECT_EQ(denial_of(spec), (Denied{"limits.wall_time", "at most 60000000"}));
+  EXPECT_EQ(denial_of(spec), (Denied{"limits.wall_time", "at most 60s, not 60000001us"}));
 }
 
 TEST(MakePlan, TakesLessTime) {

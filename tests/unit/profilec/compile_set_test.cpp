@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <tuple>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 
-const std::string kShipped = std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profiles/profiles";
+const std::string kShipped = std::string(SHARE_DIR) + "/profiles";
 
 // Folders of profiles that exist in the test only, below the shipped one.
 SetSources with_folder(const TempTree& tree, const std::string& more = "") {
@@ -42,7 +43,7 @@ TEST(CompileSet, ShipsItsProfiles) {
   EXPECT_EQ(normal->workspace, 3U);
   EXPECT_EQ(normal->proc, wire::ProcKind::kFull);
   EXPECT_EQ(normal->unix_sockets, wire::UnixSockets::kNone);
-  EXPECT_EQ(normal->limits.nofile, 4096U);
+  EXPECT_EQ(normal->limits.nofile, 65536U);
   EXPECT_EQ(normal->limits.scratch_max, 1ULL << 30);
   EXPECT_EQ(normal->limits.wall_time, 0U);
   EXPECT_THAT(normal->etc, Contains("ld.so.cache"));
@@ -225,8 +226,7 @@ TEST(OwnerCheck, RefusesAProfileOfASetThatIsNotRoots) {
   const TempTree tree;
   SetSources sources = with_folder(tree);
   std::filesystem::copy(kShipped, tree.path() + "/profiles");
-  std::filesystem::copy(std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profiles/filters", tree.path() + "/filters");
-  std::filesystem::copy(std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profiles/files", tree.path() + "/files");
+  for (const std::string name : {"/filters", "/presets", "/files"}) std::filesystem::copy(SHARE_DIR + name, tree.path() + name);
   sources.shipped_profiles = tree.path() + "/profiles";
   sources.owner = Owner::kRoot;
   ASSERT_TRUE(compile_set(sources).ok()) << compile_set(sources).error().message();
@@ -247,10 +247,94 @@ TEST(SourceFiles, AFifoDoesNotHoldTheStart) {
   EXPECT_THAT(set.error().message(), HasSubstr("is no regular file"));
 }
 
-TEST(SourceFiles, FiltersLieBesideProfiles) {
+TEST(SourceFiles, FiltersAndPresetsLieBesideProfiles) {
   EXPECT_EQ(folder_beside("/usr/share/sandboxd/profiles", "filters"), "/usr/share/sandboxd/filters");
-  EXPECT_EQ(folder_beside("/etc/sandboxd/profiles.d", "filters"), "/etc/sandboxd/filters.d");
+  EXPECT_EQ(folder_beside("/etc/sandboxd/profiles.d", "presets"), "/etc/sandboxd/presets.d");
   EXPECT_EQ(folder_beside("/profiles/mine", "filters"), "/profiles/mine/filters");
+}
+
+constexpr std::uint64_t kMiB = 1U << 20;
+constexpr std::uint64_t kGiB = 1U << 30;
+
+const wire::Preset& preset_of(const wire::ProfileSet& set, std::string_view name) {
+  for (const wire::Preset& preset : set.presets) {
+    if (preset.name == name) return preset;
+  }
+  ADD_FAILURE() << "no preset " << name;
+  return set.presets.front();
+}
+
+TEST(Presets, ShipsTheSevenThatTheManualNames) {
+  const TempTree tree;
+  SetSources sources = with_folder(tree);
+  sources.host.memory = 16 * kGiB;
+  const Result<wire::ProfileSet> set = compile_set(sources);
+  ASSERT_TRUE(set.ok()) << set.error().message();
+  struct Figures {
+    std::string_view name;
+    std::uint64_t cores, memory, scratch, pids, nofile, wall;
+  };
+  const Figures expected[] = {{"default", 0, 2 * kGiB, kGiB, 512, 4096, 0},
+                              {"hardened", 500, 512 * kMiB, kGiB, 32, 1024, 60'000'000},
+                              {"agent-default", 1000, 512 * kMiB, 128 * kMiB, 512, 4096, 0},
+                              {"test-generator", 2000, 2 * kGiB, 512 * kMiB, 512, 4096, 0},
+                              {"coverage-analyzer", 1000, kGiB, 256 * kMiB, 512, 4096, 0},
+                              {"security-scanner", 2000, 4 * kGiB, kGiB, 512, 4096, 0},
+                              {"build", 0, 8 * kGiB, kGiB, 4096, 4096, 0}};
+  EXPECT_EQ(set->presets.size(), std::size(expected));
+  for (const Figures& one : expected) {
+    const Limits& limits = preset_of(*set, one.name).limits;
+    const Figures found{one.name,        limits.cpu_max, limits.memory_max, limits.scratch_max,
+                        limits.pids_max, limits.nofile,  limits.wall_time};
+    EXPECT_EQ(std::tie(found.cores, found.memory, found.scratch, found.pids, found.nofile, found.wall),
+              std::tie(one.cores, one.memory, one.scratch, one.pids, one.nofile, one.wall))
+        << one.name;
+    EXPECT_EQ(limits.memory_swap_max, 0U) << one.name;
+    EXPECT_EQ(limits.cpu_weight, 100U) << one.name;
+  }
+}
+
+TEST(Presets, TheDefaultIsHalfOfASmallHost) {
+  const TempTree tree;
+  SetSources sources = with_folder(tree);
+  sources.host.memory = kGiB;
+  const Result<wire::ProfileSet> set = compile_set(sources);
+  ASSERT_TRUE(set.ok()) << set.error().message();
+  EXPECT_EQ(set->presets.front().name, "default");
+  EXPECT_EQ(set->presets.front().limits.memory_max, 512 * kMiB);
+}
+
+TEST(Presets, ASiteOverridesAndAdds) {
+  const TempTree tree;
+  tree.write("presets.d/default.json",
+             R"({"name":"default","description":"d","limits":{"memory_max":"64M","pids_max":9,"nofile":8}})");
+  tree.write("presets.d/mine.json", R"({"name":"mine","description":"d","limits":{"cpu_time":"5s"}})");
+  const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
+  ASSERT_TRUE(set.ok()) << set.error().message();
+  const Limits& mine = preset_of(*set, "mine").limits;
+  EXPECT_EQ(mine.cpu_time, 5'000'000U);
+  EXPECT_EQ(mine.memory_max, 64 * kMiB);
+  EXPECT_EQ(mine.pids_max, 9U);
+  EXPECT_EQ(preset_of(*set, "hardened").limits.pids_max, 32U);
+}
+
+TEST(Presets, OneWrongFileRefusesAll) {
+  const TempTree tree;
+  tree.write("presets.d/broken.json",
+             "{\"name\":\"broken\",\"description\":\"d\",\n\"limits\":{\"pids_max\":\"many\"}}");
+  const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
+  ASSERT_FALSE(set.ok());
+  EXPECT_THAT(set.error().message(),
+              HasSubstr("presets.d/broken.json' line 2, at 'limits.pids_max': is 'many'; expected an integer"));
+}
+
+TEST(Presets, TheirChangeChangesTheSetsHash) {
+  const TempTree tree;
+  const Result<wire::ProfileSet> before = compile_set(with_folder(tree));
+  tree.write("presets.d/mine.json", R"({"name":"mine","description":"d","limits":{}})");
+  const Result<wire::ProfileSet> after = compile_set(with_folder(tree));
+  ASSERT_TRUE(before.ok() && after.ok());
+  EXPECT_NE(before->hash, after->hash);
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ JobReport full_report() {
       .signal = 9,
       .detail = "why",
       .usage = {1, 2, 3, 4},
+      .enforced_by = {{"pids_max", "RLIMIT_NPROC"}},
       .unenforced = {"memory_max"},
       .audit_index = 77,
   };

@@ -40,7 +40,8 @@ Json jail_json(const char* id) {
           {"frozen", true},
           {"labels", {{"k", "v"}}},
           {"jobs", 1},
-          {"in_force", Json::array()}};
+          {"in_force", Json::array()},
+          {"unenforced", Json::array()}};
 }
 Json job_json(int number, bool tty) {
   return {{"jail", "j-1"}, {"job", number}, {"state", "running"}, {"argv", {"x"}}, {"argv_cut", false},
@@ -55,6 +56,7 @@ Json report_json(int code) {
           {"exit_code", code},
           {"detail", ""},
           {"usage", {{"wall", 1}, {"cpu_user", 1}, {"cpu_system", 1}, {"memory_peak", 1}}},
+          {"enforced_by", Json::array()},
           {"unenforced", Json::array()},
           {"audit_index", 0},
           {"survivors", 0}};

@@ -33,12 +33,12 @@ def decode(value):
 def report(verdict="exited", **more):
     usage = {"wall": 1, "cpu_user": 0, "cpu_system": 0, "memory_peak": 0}
     return {"jail": "j-1", "job": 1, "survivors": 0, "profile": "default", "profile_hash": "00", "verdict": verdict, "detail": "", "usage": usage,
-            "unenforced": [], "audit_index": 7, **more}
+            "enforced_by": [], "unenforced": [], "audit_index": 7, **more}
 
 
 def jail(**more):
     return {"jail": "j-1", "name": "", "profile": "default", "state": "running", "uid": 1000, "argv": ["true"],
-            "argv_cut": False, "started": 1, "in_force": [], "session": False, "frozen": False, "labels": {}, "jobs": 1, **more}
+            "argv_cut": False, "started": 1, "in_force": [], "session": False, "frozen": False, "labels": {}, "jobs": 1, "unenforced": [], **more}
 
 
 def job(**more):

@@ -34,6 +34,17 @@ const std::string kWhole =
 // kWhole with more keys at its end.
 std::string with_more(const std::string& more) { return kWhole.substr(0, kWhole.size() - 1) + "," + more + "}"; }
 
+// Those of kWhole but for these; what it doesn't name has no cap.
+Limits caps(std::uint64_t wall_time, std::uint64_t nofile) {
+  Limits limits = no_limits();
+  limits.wall_time = wall_time;
+  limits.nofile = nofile;
+  limits.pids_max = 5;
+  limits.scratch_max = 2U << 20;
+  limits.inodes_max = 20;
+  return limits;
+}
+
 // kWhole with the first `from` replaced.
 std::string changed(const std::string& from, const std::string& to) {
   std::string text = kWhole;
@@ -60,7 +71,29 @@ TEST(ProfileFormat, ReadsEveryKey) {
   EXPECT_THAT(profile->tmpfs, ElementsAre(ProfileTmpfs{"/tmp", 1U << 20, 10, 01777}));
   EXPECT_THAT(profile->etc, ElementsAre("ssl/certs"));
   EXPECT_EQ(profile->env.at("PATH"), "/bin");
-  EXPECT_EQ(profile->limits, (ProfileLimits{90'000'000, 10, 0, 5, 2U << 20, 20}));
+  EXPECT_EQ(profile->limits, caps(90'000'000, 10));
+}
+
+TEST(ProfileFormat, CapsEveryLimit) {
+  const Result<Profile> profile = load_profile(
+      "p", source_of({{"p",
+                       {changed("\"nofile\":10",
+                                R"("nofile":10,"memory_max":"1G","memory_high":"900M","memory_swap_max":0,"cpu_max":0.5,
+"cpu_weight":50,"cpu_time":"10s","idle_time":5,"output_max":"1M","io_max_rbps":"10M","io_max_wbps":"infinity","io_max_riops":100,
+"io_max_wiops":"infinity")")}}}));
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  Limits expected = caps(90'000'000, 10);
+  expected.memory_max = 1ULL << 30;
+  expected.memory_high = 900ULL << 20;
+  expected.memory_swap_max = 0;
+  expected.cpu_max = 500;
+  expected.cpu_weight = 50;
+  expected.cpu_time = 10'000'000;
+  expected.idle_time = 5'000'000;
+  expected.output_max = 1U << 20;
+  expected.io_max_rbps = 10U << 20;
+  expected.io_max_riops = 100;
+  EXPECT_EQ(profile->limits, expected);
 }
 
 struct Mistake {
@@ -101,6 +134,18 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"WrongTime", changed("\"90s\"", "\"90 s\""), {"'limits.wall_time'", "is '90 s'", "'5min'"}},
         Mistake{"WrongSize", changed("\"1M\"", "\"1MB\""), {"'tmpfs[0].size'", "is '1MB'", "'512M'"}},
         Mistake{"InfiniteScratch", changed("\"2M\"", "\"infinity\""), {"'limits.scratch_max'"}},
+        Mistake{"UnknownLimit",
+                changed("\"nofile\":10", "\"nofile\":10,\"memory\":1"),
+                {"'limits'", "unknown key 'memory'"}},
+        Mistake{"InfiniteProcesses",
+                changed("\"pids_max\":5", "\"pids_max\":\"infinity\""),
+                {"'limits.pids_max'", "an integer"}},
+        Mistake{"PartsOfACore",
+                changed("\"nofile\":10", "\"nofile\":10,\"cpu_max\":0.0001"),
+                {"'limits.cpu_max'", "is 0.0001", "cores"}},
+        Mistake{"HalfInAProfile",
+                changed("\"nofile\":10", "\"nofile\":10,\"memory_max\":\"half\""),
+                {"'limits.memory_max'", "is 'half'"}},
         Mistake{"MissingLimit", changed("\"nofile\":10,", ""), {"limit 'nofile' is missing"}},
         Mistake{"TmpfsOverScratch", changed("\"1M\"", "\"3M\""), {"more than limits.scratch_max"}},
         Mistake{"TmpfsOverInodes", changed("\"inodes\":10", "\"inodes\":21"), {"more than limits.inodes_max"}},
@@ -134,7 +179,7 @@ TEST(ProfileInheritance, ReplacesKeyByKey) {
   EXPECT_EQ(profile->filter, "default");
   EXPECT_THAT(profile->etc, testing::IsEmpty());
   EXPECT_EQ(profile->env.size(), 2U);
-  EXPECT_EQ(profile->limits, (ProfileLimits{0, 9, 0, 5, 2U << 20, 20}));
+  EXPECT_EQ(profile->limits, caps(0, 9));
   EXPECT_THAT(profile->lineage, ElementsAre("/0/c.json", "/0/p.json"));
 }
 

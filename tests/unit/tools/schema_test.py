@@ -15,8 +15,10 @@ except ImportError:
     print("skipped: python3-jsonschema is not installed")
     sys.exit(77)
 
-TOOL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2]) / "seccomp-profiles"
-ENVIRONMENT = {"SANDBOXD_PROFILE_DIR": str(SOURCE / "profiles"), "PATH": "/usr/bin:/bin"}
+TOOL, ROOT = sys.argv[1], pathlib.Path(sys.argv[2])
+SOURCE = ROOT / "seccomp-profiles"
+FOLDERS = {"filter": SOURCE, "profile": SOURCE, "config": SOURCE, "preset": ROOT / "cgroups"}
+ENVIRONMENT = {"PATH": "/usr/bin:/bin"}  # the tool finds the build tree's share/sandboxd
 
 RULE = {"syscalls": ["read"], "action": "allow", "why": "w"}
 REFUSAL = {"action": "errno", "errno": "ENOSYS", "why": "w"}
@@ -61,17 +63,32 @@ PROFILE_MISTAKES = [
     lambda p: p.update(landlock={"tcp_bind": [65536]}), lambda p: p.update(landlock={"execute": []}), lambda p: p.update(landlock={"udp": []}),
     lambda p: p.update(landlock={"optional": ["execute"]}),
     lambda p: p.update(reasons={"filter": {"why": "w"}}), lambda p: p.update(reasons={"filter": {}}), lambda p: p.update(reasons={"filter": {"lint": " "}}),
+    lambda p: p["limits"].update(pids_max="infinity"), lambda p: p["limits"].update(cpu_max=0), lambda p: p["limits"].update(cpu_weight=0),
+    lambda p: p["limits"].update(memory_max="half"), lambda p: p["limits"].update(cpu_max="1,5"),
 ]
 PROFILE_VARIANTS = [
     lambda p: p.update(landlock={"tcp_connect": [443], "tcp_bind": [], "execute": ["/usr"], "optional": ["tcp"]}),
     lambda p: p.update(roots=["usr"], files={"ruby/lint.rb": "ruby-lint.rb"}, reasons={"filter": {"boundary": "b"}, "env.PATH": {"lint": "l"}}),
     lambda p: p.update(binds=[]), lambda p: p["limits"].update(wall_time=90), lambda p: p["limits"].update(wall_time="5min", file_size_max=4096),
+    lambda p: p["limits"].update(memory_max=4096, memory_swap_max=0, cpu_max=0.5, cpu_weight=50, io_max_rbps="1M", io_max_riops=10),
+    lambda p: p["limits"].update(cpu_max="0.5", memory_swap_max="infinity", cpu_time="5s", idle_time=5, output_max="infinity"),
     lambda p: p["env"].update(A=None), lambda p: p["tmpfs"][0].pop("mode"), lambda p: p.update(inherits="strict") or p.pop("limits") and p.pop("tmpfs"),
+]
+
+PRESET = {"name": "mine", "description": "d", "limits": {"memory_max": ["1G", "half"], "cpu_max": 0.5, "pids_max": 64}}
+PRESET_MISTAKES = [
+    lambda p: p.update(filter="default"), lambda p: p.update(name="a b"), lambda p: p["limits"].update(memory_max=[]),
+    lambda p: p["limits"].update(memory_max="quarter"), lambda p: p["limits"].update(nofile="half"), lambda p: p["limits"].update(disk_max=1),
+    lambda p: p["limits"].update(wall_time=0), lambda p: p["limits"].update(cpu_weight=10001), lambda p: p["limits"].update(nofile="infinity"),
+]
+PRESET_VARIANTS = [
+    lambda p: p.update(limits={}), lambda p: p["limits"].update(cpu_max="infinity", wall_time="infinity", memory_swap_max=0),
+    lambda p: p["limits"].update(memory_max="half", memory_high=["64M", "half"]), lambda p: p["limits"].update(inodes_max="infinity"),
 ]
 
 
 def schema_of(kind):
-    schema = json.loads((SOURCE / "schema" / f"{kind}.schema.json").read_text())
+    schema = json.loads((FOLDERS[kind] / "schema" / f"{kind}.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
@@ -97,8 +114,8 @@ def compare(kind, right, changes, wanted):
 
 def main():
     problems = []
-    for kind in ("filter", "profile"):
-        for path in sorted((SOURCE / f"{kind}s").glob("*.json")):
+    for kind in ("filter", "profile", "preset"):
+        for path in sorted((FOLDERS[kind] / f"{kind}s").glob("*.json")):
             problems += [f"{path}: {error.message}" for error in schema_of(kind).iter_errors(json.loads(path.read_text()))]
             if (done := tool_takes(path)).returncode != 0:
                 problems.append(done.stderr)
@@ -106,7 +123,8 @@ def main():
     profile = json.loads((SOURCE / "profiles" / "default.json").read_text())
     problems += compare("filter", FILTER, [lambda f: None] + FILTER_VARIANTS, True) + compare("filter", FILTER, FILTER_MISTAKES, False)
     problems += compare("profile", profile, PROFILE_VARIANTS, True) + compare("profile", profile, PROFILE_MISTAKES, False)
-    print("\n".join(problems) or f"{len(FILTER_MISTAKES) + len(PROFILE_MISTAKES)} mistakes, all seen by both")
+    problems += compare("preset", PRESET, [lambda p: None] + PRESET_VARIANTS, True) + compare("preset", PRESET, PRESET_MISTAKES, False)
+    print("\n".join(problems) or f"{len(FILTER_MISTAKES) + len(PROFILE_MISTAKES) + len(PRESET_MISTAKES)} mistakes, all seen by both")
     return 1 if problems else 0
 
 
