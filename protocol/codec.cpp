@@ -206,7 +206,7 @@ static Checked decode(const Json& value, const std::string& path, Enforced& out)
   return reader.finish();
 }
 
-static Checked decode(const Json& value, const std::string& path, Fact& out) {
+Checked decode(const Json& value, std::string_view path, Fact& out) {
   ObjectReader reader(value, path);
   reader.required("name", string(kMaxLine, out.name));
   reader.required("value", string(kMaxLine, out.value));

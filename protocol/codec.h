@@ -32,6 +32,7 @@ inline constexpr std::size_t kArgvListed = 1U << 10;                            
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, AskedLimits& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JobReport& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JailStats& out);
+[[nodiscard]] Checked decode(const Json& value, std::string_view path, Fact& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JailInfo& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, ExecSpec& out);
 [[nodiscard]] Checked decode(const Json& value, std::string_view path, JobFailure& out);

@@ -177,6 +177,25 @@ Expected<JailInfo> Client::inspect(const std::string& jail) noexcept {
   return member<JailInfo>(*answer, "jail");
 }
 
+Expected<std::vector<JailStats>> Client::stats(const std::string& jail) noexcept {
+  Json parameters = Json::object();
+  if (!jail.empty()) parameters["jail"] = jail;
+  Expected<Json> answer = inside_->ask("org.sandboxd.Jail.Stats", parameters);
+  if (!answer) return std::move(answer).error();
+  std::vector<JailStats> all;
+  if (Expected<void> taken = append_items(*answer, "stats", all); !taken) return std::move(taken).error();
+  return all;
+}
+
+Expected<std::vector<Fact>> Client::update(const std::string& jail, const AskedLimits& limits) noexcept {
+  Expected<Json> answer =
+      inside_->ask("org.sandboxd.Jail.Update", {{"jail", jail}, {"limits", protocol::encode(limits)}});
+  if (!answer) return std::move(answer).error();
+  std::vector<Fact> all;
+  if (Expected<void> taken = append_items(*answer, "in_force", all); !taken) return std::move(taken).error();
+  return all;
+}
+
 Expected<std::vector<JobInfo>> Client::jobs(const std::string& jail) noexcept {
   Expected<Json> answer = inside_->ask("org.sandboxd.Jail.Jobs", {{"jail", jail}});
   if (!answer) return std::move(answer).error();

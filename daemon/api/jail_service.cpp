@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/api/failure.h"
+#include "daemon/api/limits.h"
 #include "daemon/api/run.h"
 #include "daemon/api/sessions.h"
 #include "protocol/codec.h"
@@ -96,6 +97,8 @@ Interface JailService::interface() {
            {"Remove", method(&JailService::remove)},
            {"List", method(&JailService::list)},
            {"Inspect", method(&JailService::inspect)},
+           {"Stats", to(stats)},
+           {"Update", to(update)},
            {"Events", method(&JailService::events)}}};
 }
 

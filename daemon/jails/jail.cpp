@@ -109,6 +109,8 @@ void Jail::on_start_answer(Result<wire::Message> answer) {
 
 void Jail::adopt(const wire::Started& started, std::vector<UniqueFd> fds) {
   for (const wire::Fact& fact : started.readback.facts) facts_.push_back({fact.name, fact.value});
+  for (const wire::Enforced& one : started.enforced) enforced_.push_back({one.limit, one.by});
+  unenforced_ = started.unenforced;
   const Status watched = watch(std::move(fds));
   if (!watched.ok()) {
     ladder_.kill();
@@ -127,7 +129,6 @@ Status Jail::watch(std::vector<UniqueFd> fds) {
   pidfd_ = take(wire::StartedFd::kPidfd);
   cgroup_freeze_ = take(wire::StartedFd::kCgroupFreeze);
   cgroup_events_ = take(wire::StartedFd::kCgroupEvents);
-  cpu_stat_ = take(wire::StartedFd::kCpuStat);
   UniqueFd control = take(wire::StartedFd::kControl);
   ladder_.start(
       services_.loop, take(wire::StartedFd::kCgroupKill),
@@ -138,16 +139,17 @@ Status Jail::watch(std::vector<UniqueFd> fds) {
         return control_.send(command, signal, wire::kFirstJob);
       },
       [this] { on_stuck(); }, services_.stuck_after);
+  meter_.take(fds);
   if (!is_seqpacket(control.get())) return make_error("the control socket is not one");
   TRY(control_.start(services_.loop, std::move(control),
                      {[this](std::uint32_t job, std::vector<UniqueFd> streams) { on_streams(job, std::move(streams)); },
                       [this](const wire::InitEventRecord& record) { on_event(record); },
                       [this](const std::string& why) { on_breach(why); }}));
   TRY(gone_watch_.start(services_.loop, pidfd_.get(), EPOLLIN, [this](std::uint32_t) { on_gone(); }));
+  TRY(start_limits());
   if (plan_.limits.wall_time == 0) return {};
   return wall_.arm(services_.loop, plan_.limits.wall_time + kWallBackstop, [this] {
-    timed_out_ = true;
-    ladder_.kill();
+    end_by({protocol::Verdict::kTimeoutWall, reached("wall_time", plan_.limits)});
   });
 }
 
@@ -175,7 +177,8 @@ Status Jail::take_streams(std::vector<UniqueFd> fds) {
   options.kind = terminal ? StreamKind::kTerminal : plan_.job.merge_stderr ? StreamKind::kMerged : StreamKind::kPipes;
   if (fds.size() != descriptors_of(options.kind)) return make_error("not the streams that were asked for");
   const bool pass = stdio_ == protocol::Stdio::kPass;
-  if (pass && !terminal && !log_) {
+  const bool seen = log_ || plan_.limits.output_max != 0 || plan_.limits.idle_time != 0;
+  if (pass && !terminal && !seen) {
     tell_started(std::move(fds));
     return {};
   }
@@ -183,6 +186,9 @@ Status Jail::take_streams(std::vector<UniqueFd> fds) {
   options.input = std::move(stdin_data_);
   options.attachable = terminal || detached_;
   options.log = log_;
+  options.most = plan_.limits.output_max;
+  options.over = [this] { end_by({protocol::Verdict::kOutputLimit, reached("output_max", plan_.limits)}); };
+  if (plan_.limits.idle_time != 0) options.active = [this] { clocks_.saw_output(); };
   if (pass && !terminal) {
     options.keep_input = true;
     theirs.push_back(std::move(fds[0]));
@@ -211,7 +217,9 @@ void Jail::on_event(const wire::InitEventRecord& record) {
   // The jail's own deadline is all that there is to say of no job.
   if (record.job == 0 && record.event != wire::InitEvent::kWallTime) return on_breach("an event of no job");
   switch (record.event) {
-    case wire::InitEvent::kWallTime: timed_out_ = true; return;
+    case wire::InitEvent::kWallTime:
+      if (!cause_) cause_ = EndCause{protocol::Verdict::kTimeoutWall, reached("wall_time", plan_.limits)};
+      return;
     case wire::InitEvent::kJobExited:
     case wire::InitEvent::kJobFailed:
       if (job_end_ || plan_.session) return on_breach("an end of a job that there is not");
@@ -283,6 +291,7 @@ protocol::JailInfo Jail::info() const {
   info.session = plan_.session;
   info.frozen = frozen_;
   info.labels = labels_;
+  info.unenforced = unenforced_;
   if (expires_ != 0) info.expires = expires_;
   const bool first = !plan_.session && (state_ == State::kRunning || state_ == State::kStarting);
   info.jobs = static_cast<std::uint32_t>(jobs_alive() + (first ? 1 : 0));

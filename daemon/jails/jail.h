@@ -19,12 +19,15 @@
 #include <vector>
 
 #include "daemon/jails/audit_client.h"
+#include "daemon/jails/clocks.h"
 #include "daemon/jails/control.h"
 #include "daemon/jails/events.h"
 #include "daemon/jails/job.h"
 #include "daemon/jails/job_log.h"
 #include "daemon/jails/kill_ladder.h"
 #include "daemon/jails/launcher_client.h"
+#include "daemon/jails/limit_watch.h"
+#include "daemon/jails/meter.h"
 #include "daemon/jails/streams.h"
 #include "daemon/jails/supervisor.h"
 #include "daemon/plan/make_exec.h"
@@ -93,6 +96,13 @@ class Jail : public std::enable_shared_from_this<Jail> {
   [[nodiscard]] bool told() const { return reported_ && jobs_alive() == 0; }
   void forget_observer();
 
+  // jail_limits.cpp
+  [[nodiscard]] protocol::JailStats stats() const;
+  [[nodiscard]] const Limits& limits() const { return plan_.limits; }
+  [[nodiscard]] const std::string& profile() const { return plan_.profile; }
+  using UpdateDone = std::function<void(std::variant<std::vector<protocol::Fact>, Failure>)>;
+  void update(const Client& client, const Limits& limits, const UpdateDone& done);
+
   [[nodiscard]] protocol::JailInfo info() const;
   [[nodiscard]] const std::vector<protocol::Fact>& facts() const { return facts_; }
   [[nodiscard]] const std::string& id() const { return plan_.jail; }
@@ -129,6 +139,16 @@ class Jail : public std::enable_shared_from_this<Jail> {
   void write_freeze(bool frozen, const std::function<void(std::optional<Failure>)>& done);
   void check_frozen();
   void answer_freeze(const std::optional<Failure>& answer);
+
+  // jail_limits.cpp
+  Status start_limits();
+  void stop_limits();
+  void end_by(EndCause cause);
+  [[nodiscard]] std::optional<EndCause> cause_of_death() const;
+  void send_update(const std::string& request, const Limits& limits, const UpdateDone& done);
+  void note_unheld(const Limits& limits, const wire::Readback& readback);
+  std::variant<std::vector<protocol::Fact>, Failure> take_update(const Limits& limits,
+                                                                 const Result<wire::Message>& answer);
 
   // jail_end.cpp: the end
   void on_gone();
@@ -168,7 +188,12 @@ class Jail : public std::enable_shared_from_this<Jail> {
   std::shared_ptr<void> own_attachment_;
   bool had_streams_ = false;
   KillLadder ladder_;
-  UniqueFd pidfd_, cgroup_freeze_, cgroup_events_, cpu_stat_;
+  UniqueFd pidfd_, cgroup_freeze_, cgroup_events_;
+  Meter meter_;
+  Clocks clocks_;
+  LimitWatch limit_watch_;
+  std::vector<protocol::Enforced> enforced_;
+  std::vector<std::string> unenforced_;
   IoWatch gone_watch_;
   Timer wall_;
   Timer settle_;
@@ -183,7 +208,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
 
   std::optional<wire::InitEventRecord> job_end_;  // kJobExited or kJobFailed
   std::string kill_reason_;                       // who asked for the end
-  bool timed_out_ = false;
+  std::optional<EndCause> cause_;                 // the limit that did
   bool told_started_ = false;
   bool gone_ = false;
   bool decided_ = false;

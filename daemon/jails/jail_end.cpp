@@ -2,12 +2,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <utility>
 
 #include <spdlog/spdlog.h>
 #include <sys/wait.h>
-#include <unistd.h>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
@@ -25,19 +23,6 @@ using protocol::Verdict;
 constexpr std::uint64_t kLongestRemoval = 500'000;
 constexpr std::uint64_t kStuckRemoval = 10'000'000;
 
-std::uint64_t value_in(std::string_view text, std::string_view key) {
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    const std::string_view line = text.substr(at, end - at);
-    if (line.size() > key.size() && line.substr(0, key.size()) == key && line[key.size()] == ' ') {
-      return parse_uint(line.substr(key.size() + 1), UINT64_MAX).value_or(0);
-    }
-    at = end + 1;
-  }
-  return 0;
-}
-
 }  // namespace
 
 void Jail::on_gone() {
@@ -46,6 +31,7 @@ void Jail::on_gone() {
   settle_.stop();
   session_.stop();
   ladder_.stop();
+  stop_limits();
   control_.drain();  // jail-init's last words came before its end
   gone_ = true;
   decide();
@@ -59,6 +45,7 @@ void Jail::on_gone() {
 void Jail::on_stuck() {
   if (gone_) return;
   spdlog::error("jail {}: still there {} s after cgroup.kill", id(), services_.stuck_after / 1'000'000);
+  stop_limits();
   decide();
   state_ = State::kStuck;
   emit("stuck", "{}");
@@ -68,20 +55,24 @@ void Jail::on_stuck() {
 }
 
 void Jail::decide_verdict(JobReport& report) const {
-  if (!job_end_) {
-    // No word of the job's end: jail-init was killed with it, or nothing could be killed.
-    report.verdict = timed_out_ ? Verdict::kTimeoutWall : gone_ ? Verdict::kKilled : Verdict::kStuck;
-    if (report.verdict == Verdict::kTimeoutWall) return;
-    if (gone_) report.signal = SIGKILL;
-    report.detail = kill_reason_.empty() ? "ended from outside" : kill_reason_;
-    return;
-  }
-  if (job_end_->event == wire::InitEvent::kJobFailed) {
+  if (job_end_ && job_end_->event == wire::InitEvent::kJobFailed) {
     report.verdict = Verdict::kSetupFailed;
     report.detail = escaped(fmt::format("{}: {}: {}", job_end_->step, job_end_->text, errno_name(job_end_->code)));
     return;
   }
-  judge(job_end_->value, {timed_out_, kill_reason_}, report);
+  const bool killed = !job_end_ || (WIFSIGNALED(job_end_->value) && WTERMSIG(job_end_->value) == SIGKILL);
+  const std::optional<EndCause> limit = killed ? cause_of_death() : cause_;
+  if (job_end_) return judge(job_end_->value, {limit, kill_reason_}, report);
+  // No word of the job's end: jail-init was killed with it, or nothing could be killed.
+  const std::string why = limit ? limit->detail : kill_reason_;
+  if (!gone_) {
+    report.verdict = Verdict::kStuck;
+    report.detail = fmt::format("{}{}it has processes that can't be killed", why, why.empty() ? "" : "; ");
+    return;
+  }
+  report.signal = SIGKILL;
+  report.verdict = limit ? limit->verdict : Verdict::kKilled;
+  report.detail = why.empty() ? "ended from outside" : why;
 }
 
 void Jail::read_usage(JobReport& report) const {
@@ -91,13 +82,8 @@ void Jail::read_usage(JobReport& report) const {
     report.usage.cpu_user = job_end_->user_usec;
     report.usage.cpu_system = job_end_->system_usec;
   }
-  char text[2048];
-  const ssize_t got = ::pread(cpu_stat_.get(), text, sizeof text, 0);
-  if (got <= 0) return;  // the cgroup is gone already
   // The cgroup counts every process, what jail-init says only those that it reaped.
-  const std::string_view stat(text, static_cast<std::size_t>(got));
-  report.usage.cpu_user = value_in(stat, "user_usec");
-  report.usage.cpu_system = value_in(stat, "system_usec");
+  meter_.read(report.usage);
 }
 
 void Jail::decide() {
@@ -108,6 +94,8 @@ void Jail::decide() {
   report.job = plan_.session ? 0 : wire::kFirstJob;
   report.profile = plan_.profile;
   report.profile_hash = hex(plan_.profile_hash);
+  report.enforced_by = enforced_;
+  report.unenforced = unenforced_;
   decide_verdict(report);
   read_usage(report);
   if (job_end_ && job_end_->event == wire::InitEvent::kJobFailed) {
@@ -249,7 +237,7 @@ void Jail::finish() {
   pidfd_.reset();
   cgroup_freeze_.reset();
   cgroup_events_.reset();
-  cpu_stat_.reset();
+  meter_.close();
   ladder_.release();
   control_.close();
   emit("ended", "{}");

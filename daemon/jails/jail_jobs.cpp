@@ -43,6 +43,10 @@ std::variant<std::uint32_t, Failure> Jail::exec(JobRequest request) {
   links.command = [this](wire::InitCommand command, std::int32_t value, std::uint32_t job, std::span<const int> fds) {
     return send_command(command, value, job, fds);
   };
+  links.cause_of_death = [this] { return cause_of_death(); };
+  if (plan_.limits.idle_time != 0) links.active = [this] { clocks_.saw_output(); };
+  request.enforced = enforced_;
+  request.unenforced = unenforced_;
   links.breach = [this](const std::string& why) { on_breach(why); };
   links.changed = [this] {
     start_waiting_jobs();
@@ -122,11 +126,11 @@ protocol::JobInfo Jail::first_job() const {
 void Jail::end_jobs() {
   unprepared_.clear();
   const auto jobs = jobs_;
-  const std::string why = kill_reason_.empty() ? "its jail ended" : kill_reason_;
-  const auto verdict = timed_out_ ? protocol::Verdict::kTimeoutWall
-                       : gone_    ? protocol::Verdict::kKilled
-                                  : protocol::Verdict::kStuck;
-  for (const auto& [number, job] : jobs) job->jail_ended(verdict, why);
+  using protocol::Verdict;
+  const auto limit = gone_ ? cause_of_death() : std::nullopt;
+  const EndCause cause = limit.value_or(
+      EndCause{gone_ ? Verdict::kKilled : Verdict::kStuck, kill_reason_.empty() ? "its jail ended" : kill_reason_});
+  for (const auto& [number, job] : jobs) job->jail_ended(cause);
 }
 
 std::variant<std::vector<UniqueFd>, Failure> Jail::attach_first(std::uint64_t replay, std::shared_ptr<void>& token) {
@@ -188,6 +192,7 @@ void Jail::write_freeze(bool frozen, const std::function<void(std::optional<Fail
     return;
   }
   frozen_ = frozen;
+  clocks_.freeze(frozen);
   freeze_waiting_.push_back(done);
   const auto changed = [this](std::uint32_t) { check_frozen(); };
   if (!freeze_watch_.active()) (void)freeze_watch_.start(services_.loop, cgroup_events_.get(), EPOLLPRI, changed);

@@ -28,6 +28,10 @@ class JailSupervisor final : public Supervisor {
   std::variant<std::vector<protocol::JailInfo>, Failure> list(const Client& client) override;
   void inspect(const Client& client, const std::string& jail,
                std::function<void(std::variant<protocol::JailInfo, Failure>)> done) override;
+  std::variant<std::vector<protocol::JailStats>, Failure> stats(const Client& client,
+                                                                const std::optional<std::string>& jail) override;
+  void update(const Client& client, const std::string& jail, const protocol::AskedLimits& limits,
+              std::function<void(std::variant<std::vector<protocol::Fact>, Failure>)> done) override;
   void wait(const Client& client, const std::string& jail,
             std::function<void(std::variant<protocol::JobReport, Failure>)> done) override;
   std::optional<Failure> kill(const Client& client, const std::string& jail, int signal, std::uint64_t grace) override;

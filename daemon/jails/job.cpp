@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <spdlog/spdlog.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -28,6 +29,12 @@ StreamKind kind_of(const wire::ExecPlan& plan) {
   return plan.merge_stderr ? StreamKind::kMerged : StreamKind::kPipes;
 }
 
+EndCause out_of_time(std::uint64_t wall_time) {
+  Limits limits;
+  limits.wall_time = wall_time;
+  return {Verdict::kTimeoutWall, reached("wall_time", limits)};
+}
+
 }  // namespace
 
 Job::Job(Links links, JobRequest request)
@@ -49,7 +56,10 @@ Job::Job(Links links, JobRequest request)
       started_monotonic_(monotonic_usec()),
       attachable_(plan_.stdio == wire::StdioMode::kTerminal ||
                   (request.spec.detach && plan_.stdio == wire::StdioMode::kPipes && stdio_ != Stdio::kPass)),
-      detached_(request.spec.detach) {
+      detached_(request.spec.detach),
+      output_max_(request.output_max),
+      enforced_(std::move(request.enforced)),
+      unenforced_(std::move(request.unenforced)) {
   plan_.program = program_.valid();
 }
 
@@ -103,7 +113,8 @@ Status Job::take_streams(std::vector<UniqueFd> fds, std::vector<UniqueFd>& their
   const StreamKind kind = kind_of(plan_);
   const bool pass = stdio_ == Stdio::kPass;
   // Nothing asks to see what goes by: the client has the job's own pipes.
-  if (pass && kind != StreamKind::kTerminal && !log_) {
+  const bool seen = log_ || output_max_ != 0 || links_.active;
+  if (pass && kind != StreamKind::kTerminal && !seen) {
     theirs = std::move(fds);
     return {};
   }
@@ -112,6 +123,13 @@ Status Job::take_streams(std::vector<UniqueFd> fds, std::vector<UniqueFd>& their
   options.input = std::move(stdin_data_);
   options.attachable = attachable_;
   options.log = log_;
+  options.most = output_max_;
+  options.over = [this] {
+    Limits limits;
+    limits.output_max = output_max_;
+    end_by({Verdict::kOutputLimit, reached("output_max", limits)});
+  };
+  options.active = links_.active;
   if (pass && kind != StreamKind::kTerminal) {
     options.keep_input = true;
     theirs.push_back(std::move(fds[0]));
@@ -139,7 +157,9 @@ void Job::on_event(const wire::InitEventRecord& record) {
       if (!released_ || begun_) return links_.breach("a job started that was not released");
       begun_ = true;
       return links_.changed();
-    case wire::InitEvent::kWallTime: timed_out_ = true; return;
+    case wire::InitEvent::kWallTime:
+      if (!cause_) cause_ = out_of_time(plan_.wall_time);
+      return;
     case wire::InitEvent::kJobFailed: return on_failed(record);
     case wire::InitEvent::kJobExited: return on_exited(record);
     case wire::InitEvent::kJobGone:
@@ -164,10 +184,7 @@ void Job::release() {
     return fail(Unavailable{"jail", sent.error().message()});
   state_ = State::kRunning;
   if (plan_.wall_time != 0) {
-    (void)wall_.arm(links_.loop, plan_.wall_time + kWallBackstop, [this] {
-      timed_out_ = true;
-      kill_now();
-    });
+    (void)wall_.arm(links_.loop, plan_.wall_time + kWallBackstop, [this] { end_by(out_of_time(plan_.wall_time)); });
   }
   emit("job_started", fmt::format(R"({{"job":{}}})", number()));
   const auto started = observer_.started;
@@ -198,14 +215,26 @@ void Job::on_exited(const wire::InitEventRecord& record) {
   links_.changed();
 }
 
-void Job::decide(const wire::InitEventRecord& end) {
+JobReport Job::new_report() const {
   JobReport report;
   report.jail = jail_;
   report.job = number();
   report.profile = profile_;
   report.profile_hash = profile_hash_;
-  report.usage = {monotonic_usec() - started_monotonic_, end.user_usec, end.system_usec, end.max_rss_bytes};
-  judge(end.value, {timed_out_, kill_reason_}, report);
+  report.enforced_by = enforced_;
+  report.unenforced = unenforced_;
+  report.usage.wall = monotonic_usec() - started_monotonic_;
+  return report;
+}
+
+void Job::decide(const wire::InitEventRecord& end) {
+  JobReport report = new_report();
+  report.usage.cpu_user = end.user_usec;
+  report.usage.cpu_system = end.system_usec;
+  report.usage.memory_peak = end.max_rss_bytes;
+  // Killed by nobody that we know: the kernel may have killed all of the jail, which is heard of a moment later.
+  const bool unexplained = WIFSIGNALED(end.value) && WTERMSIG(end.value) == SIGKILL && !cause_;
+  judge(end.value, {unexplained ? links_.cause_of_death() : cause_, kill_reason_}, report);
   report_ = std::move(report);
 }
 
@@ -231,19 +260,13 @@ void Job::fail(Failure failure) {
   links_.changed();
 }
 
-void Job::jail_ended(Verdict verdict, const std::string& why) {
+void Job::jail_ended(const EndCause& cause) {
   if (state_ == State::kEnded) return;
   if (!report_) {
-    JobReport report;
-    report.jail = jail_;
-    report.job = number();
-    report.profile = profile_;
-    report.profile_hash = profile_hash_;
-    report.verdict = verdict;
-    report.detail = why;
-    if (verdict == Verdict::kKilled) report.signal = SIGKILL;
-    report.usage.wall = monotonic_usec() - started_monotonic_;
-    report_ = std::move(report);
+    report_ = new_report();
+    report_->verdict = cause.verdict;
+    report_->detail = cause.detail;
+    if (cause.verdict != Verdict::kStuck) report_->signal = SIGKILL;
   }
   if (!gone_) record_end();
   exited_ = gone_ = begun_ = true;
@@ -259,9 +282,14 @@ void Job::kill_now() {
   (void)links_.command(wire::InitCommand::kKillJob, 0, number(), {});
   const Status armed = grace_.arm(links_.loop, links_.stuck_after, [this] {
     if (exited_) return;
-    jail_ended(Verdict::kStuck, "it has processes that can't be killed");
+    jail_ended({Verdict::kStuck, "it has processes that can't be killed"});
   });
   if (!armed.ok()) spdlog::error("jail {}: {}", jail_, armed.error().message());
+}
+
+void Job::end_by(EndCause cause) {
+  if (!cause_) cause_ = std::move(cause);
+  kill_now();
 }
 
 void Job::signal(int signal, std::uint64_t grace_usec, const std::string& why) {

@@ -18,6 +18,7 @@
 
 #include "base/unique_fd.h"
 #include "daemon/jails/audit_client.h"
+#include "daemon/jails/clocks.h"
 #include "daemon/jails/events.h"
 #include "daemon/jails/job_log.h"
 #include "daemon/jails/streams.h"
@@ -37,6 +38,9 @@ struct JobRequest {
   std::string request{};  // the record's id
   std::shared_ptr<JobLog> log{};
   UniqueFd program{};
+  std::uint64_t output_max = 0;
+  std::vector<protocol::Enforced> enforced{};  // what of its jail's limits is held, and by what
+  std::vector<std::string> unenforced{};
   JobObserver observer{};
 };
 
@@ -51,6 +55,9 @@ class Job : public std::enable_shared_from_this<Job> {
     std::uint64_t stuck_after = 0;
     std::function<Status(wire::InitCommand, std::int32_t value, std::uint32_t job, std::span<const int> fds)> command{};
     std::function<void(const std::string&)> breach{};
+    std::function<std::optional<EndCause>()>
+        cause_of_death{};             // the jail's limit that killed what is in it, if one did
+    std::function<void()> active{};   // something was written; none: nobody asks
     std::function<void()> changed{};  // it is no longer being prepared, or has ended
   };
 
@@ -60,7 +67,7 @@ class Job : public std::enable_shared_from_this<Job> {
   void prepare();  // kExec: when jail-init has room
   void on_streams(std::vector<UniqueFd> fds);
   void on_event(const wire::InitEventRecord& record);
-  void jail_ended(protocol::Verdict verdict, const std::string& why);
+  void jail_ended(const EndCause& cause);
 
   void signal(int signal, std::uint64_t grace_usec, const std::string& why);  // then SIGKILL, when grace is not kNoKill
   static constexpr std::uint64_t kNoKill = UINT64_MAX;
@@ -92,6 +99,8 @@ class Job : public std::enable_shared_from_this<Job> {
   void on_exited(const wire::InitEventRecord& record);
   void fail(Failure failure);
   void kill_now();
+  void end_by(EndCause cause);
+  [[nodiscard]] protocol::JobReport new_report() const;
   void decide(const wire::InitEventRecord& end);
   void record_end();
   void maybe_report();
@@ -120,7 +129,11 @@ class Job : public std::enable_shared_from_this<Job> {
   bool ready_ = false;      // kJobReady has come
   bool on_record_ = false;  // the intent is durable
   bool released_ = false, begun_ = false, exited_ = false, gone_ = false, reported_ = false;
-  bool timed_out_ = false, killed_ = false;
+  bool killed_ = false;
+  std::uint64_t output_max_ = 0;
+  std::vector<protocol::Enforced> enforced_;
+  std::vector<std::string> unenforced_;
+  std::optional<EndCause> cause_;  // its own limit
   std::string kill_reason_;
   Timer grace_, late_, wall_;
   std::optional<protocol::JobReport> report_;

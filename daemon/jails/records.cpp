@@ -30,6 +30,17 @@ Json bytes_json(const std::string& bytes) {
   return Json{{"b64", base64_encode(bytes)}};
 }
 
+Json usage_json(const protocol::Usage& usage) {
+  Json value = {{"wall", usage.wall},
+                {"cpu_user", usage.cpu_user},
+                {"cpu_system", usage.cpu_system},
+                {"memory_peak", usage.memory_peak}};
+  for (const protocol::UsageRow& row : protocol::kUsageRows) {
+    if (usage.*row.member) value[std::string(row.name)] = *(usage.*row.member);
+  }
+  return value;
+}
+
 }  // namespace
 
 std::vector<std::string> cut_argv(const std::vector<std::string>& argv, std::size_t most) {
@@ -55,16 +66,13 @@ std::string report_text(const protocol::JobReport& report) {
   Json detail = {{"verdict", protocol::name_in(protocol::kVerdictNames, report.verdict)},
                  {"profile", report.profile},
                  {"profile_hash", report.profile_hash},
-                 {"usage",
-                  {{"wall", report.usage.wall},
-                   {"cpu_user", report.usage.cpu_user},
-                   {"cpu_system", report.usage.cpu_system},
-                   {"memory_peak", report.usage.memory_peak}}}};
+                 {"usage", usage_json(report.usage)}};
   if (report.job > 1) detail["job"] = report.job;
   if (report.survivors != 0) detail["survivors"] = report.survivors;
   if (report.exit_code) detail["exit_code"] = *report.exit_code;
   if (report.signal) detail["signal"] = *report.signal;
   if (!report.detail.empty()) detail["detail"] = report.detail;
+  if (!report.unenforced.empty()) detail["unenforced"] = report.unenforced;
   return text_of(detail);
 }
 
@@ -90,17 +98,20 @@ protocol::JobFailure failure_of_job(const Failure& failure) {
 bool is_end(int status) { return WIFEXITED(status) || (WIFSIGNALED(status) && WTERMSIG(status) < NSIG); }
 
 void judge(int status, const EndedBy& by, protocol::JobReport& report) {
+  if (by.limit) report.detail = by.limit->detail;
   if (WIFEXITED(status)) {
     report.exit_code = WEXITSTATUS(status);
-    report.verdict = by.timed_out ? Verdict::kTimeoutWall : Verdict::kExited;
+    report.verdict = by.limit ? by.limit->verdict : Verdict::kExited;
     return;
   }
   report.signal = WTERMSIG(status);
-  report.verdict = by.timed_out                 ? Verdict::kTimeoutWall
+  report.verdict = by.limit                     ? by.limit->verdict
                    : WTERMSIG(status) == SIGSYS ? Verdict::kSeccomp
                    : !by.kill_reason.empty()    ? Verdict::kKilled
                                                 : Verdict::kSignalled;
   if (report.verdict == Verdict::kKilled) report.detail = by.kill_reason;
+  if (report.verdict == Verdict::kSignalled && WTERMSIG(status) == SIGXFSZ)
+    report.detail = "it wrote to a file past file_size_max";
 }
 
 }  // namespace sandboxd::jails

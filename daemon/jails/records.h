@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "daemon/jails/clocks.h"
 #include "daemon/jails/supervisor.h"
 
 namespace sandboxd::jails {
@@ -23,9 +25,9 @@ inline constexpr std::size_t kArgvRecorded = 4U << 10;
 
 // Whether jail-init's word for a job's end is one: an exit, or a signal that there is.
 [[nodiscard]] bool is_end(int status);
-// A job's end by its wait status (wait(2)): what of it was ours is said by the flags.
+// A job's end by its wait status (wait(2)): what of it was ours.
 struct EndedBy {
-  bool timed_out = false;
+  std::optional<EndCause> limit{};
   std::string kill_reason{};
 };
 void judge(int status, const EndedBy& by, protocol::JobReport& report);

@@ -56,6 +56,7 @@ Status Streams::start(sd_event* loop, std::vector<UniqueFd> fds, Options options
   loop_ = loop;
   options_ = std::move(options);
   done_ = std::move(done);
+  limit_ = OutputLimit(options_.most);
   running_ = true;
   if (options_.kind == StreamKind::kTerminal) {
     // A second descriptor: epoll takes each only once, and the two directions are watched apart.
@@ -172,7 +173,17 @@ void Streams::read_some(std::size_t index) {
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got <= 0) return end(index);  // EIO of a terminal: nobody has it open any more
   progress_ = true;
-  hand_on(index, {g_buffer, static_cast<std::size_t>(got)});
+  if (options_.active) options_.active();
+  take(index, {g_buffer, static_cast<std::size_t>(got)});
+}
+
+void Streams::take(std::size_t index, std::string_view bytes) {
+  const bool was_over = limit_.over();
+  const std::size_t goes = limit_.take(index, bytes);
+  const bool passed = !was_over && limit_.over();
+  const auto over = options_.over;
+  if (goes > 0) hand_on(index, bytes.substr(0, goes));
+  if (passed && over) over();
 }
 
 void Streams::hand_on(std::size_t index, std::string_view bytes) {
@@ -184,7 +195,7 @@ void Streams::hand_on(std::size_t index, std::string_view bytes) {
   const auto output = options_.output;
   if (output) return output(stream, bytes);
   // Its only reader has closed its end: the job hears of it as it would from the pipe itself.
-  if (had_reader_ && attachments_.empty() && !options_.attachable) end(index);
+  if (had_reader_ && attachments_.empty() && !options_.attachable && sources_.at(index).fd) end(index);
 }
 
 void Streams::push(const std::shared_ptr<Attachment>& to, std::size_t index, std::string_view bytes) {
@@ -271,6 +282,7 @@ void Streams::write_input() {
 void Streams::end(std::size_t index) {
   sources_.at(index).watch.stop();
   sources_.at(index).fd.reset();
+  if (const std::string last = limit_.end(index); !last.empty()) hand_on(index, last);
   const auto readers = attachments_;
   for (const auto& to : readers) {
     to->sinks.at(index).last = true;

@@ -2,7 +2,7 @@
 // client's replies, to the job's log and to every client that is attached. Nothing is kept but the last 64 KiB of a job that can
 // be attached to, and one chunk for each client: who reads slowly makes the job wait in write(2), as a pipe does. A job that can
 // be attached to goes on without a reader. Done when both outputs have ended, or a moment after the last writer is known to be
-// gone: a descriptor that left the jail can't hold the report back.
+// gone: a descriptor that left the jail can't hold the report back. Past output_max it is still read, and dropped but for its end.
 #pragma once
 
 #include <array>
@@ -17,6 +17,7 @@
 
 #include "base/unique_fd.h"
 #include "daemon/jails/job_log.h"
+#include "daemon/jails/output_limit.h"
 #include "daemon/jails/watch.h"
 #include "protocol/job.h"
 
@@ -38,6 +39,9 @@ class Streams {
     bool attachable = false;  // a terminal, or detached
     Output output{};          // none: nobody hears of it by replies
     std::shared_ptr<JobLog> log{};
+    std::uint64_t most = 0;          // output_max
+    std::function<void()> over{};    // it was passed: once
+    std::function<void()> active{};  // something was written; none: nobody asks
   };
 
   Status start(sd_event* loop, std::vector<UniqueFd> fds, Options options, std::function<void()> done);
@@ -76,6 +80,7 @@ class Streams {
   Status watch_sources();
   Status watch_input(const std::weak_ptr<Attachment>& weak);
   void read_some(std::size_t index);
+  void take(std::size_t index, std::string_view bytes);
   void hand_on(std::size_t index, std::string_view bytes);
   void push(const std::shared_ptr<Attachment>& to, std::size_t index, std::string_view bytes);
   void write_sink(const std::shared_ptr<Attachment>& to, std::size_t index);
@@ -97,6 +102,7 @@ class Streams {
   std::size_t input_written_ = 0;
   std::vector<std::shared_ptr<Attachment>> attachments_;
   std::function<void()> done_;
+  OutputLimit limit_;
   Timer last_;
   bool running_ = false;
   bool paused_ = false;

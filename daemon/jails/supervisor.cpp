@@ -281,6 +281,9 @@ std::string JailSupervisor::host_info() {
     info["profile_set"] = hex(profiles_->hash);
     info["default_profile"] = config.default_profile;
     info["cgroup_root"] = config.cgroup_root;
+    info["presets"] = Json::array();
+    for (const wire::Preset& preset : profiles_->presets) info["presets"].push_back(preset.name);
+    info["unenforced_limits"] = config.unenforced_limits;
     info["limits"] = {{"user_jails", config.user_jails},
                       {"user_connections", config.user_connections},
                       {"user_calls_per_second", config.user_calls_per_second},

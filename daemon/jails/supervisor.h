@@ -141,6 +141,12 @@ class Supervisor {
   // `jail` is an id or a name. In force: read back anew through the launcher.
   virtual void inspect(const Client& client, const std::string& jail,
                        std::function<void(std::variant<protocol::JailInfo, Failure>)> done) = 0;
+  // Of live jails: one by id or name, or all that list() has.
+  virtual std::variant<std::vector<protocol::JailStats>, Failure> stats(const Client& client,
+                                                                        const std::optional<std::string>& jail) = 0;
+  // New limits of a live jail; what is in force then, read back by the launcher.
+  virtual void update(const Client& client, const std::string& jail, const protocol::AskedLimits& limits,
+                      std::function<void(std::variant<std::vector<protocol::Fact>, Failure>)> done) = 0;
   // Calls back when the jail has ended (at once when it has).
   virtual void wait(const Client& client, const std::string& jail,
                     std::function<void(std::variant<protocol::JobReport, Failure>)> done) = 0;

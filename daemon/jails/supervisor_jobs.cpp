@@ -7,6 +7,7 @@
 
 #include "daemon/jails/jail_supervisor.h"
 #include "daemon/plan/make_exec.h"
+#include "daemon/plan/merge_limits.h"
 
 namespace sandboxd::jails {
 namespace {
@@ -144,6 +145,8 @@ std::variant<std::uint32_t, Failure> JailSupervisor::exec(const Client& client, 
   request.spec.stdin_data = spec.stdin_data;
   request.spec.detach = spec.detach;
   request.plan = std::get<wire::ExecPlan>(std::move(outcome));
+  // What our own program answers is no job's output.
+  if (!program) request.output_max = spec.output_max.value_or(jail->job_base().limits.output_max);
   request.program = std::move(program);
   request.observer = std::move(observer);
   return jail->exec(std::move(request));
@@ -263,6 +266,39 @@ std::variant<std::uint64_t, Failure> JailSupervisor::extend(const Client& client
   auto found = visible_jail(client, name);
   if (auto* failure = std::get_if<Failure>(&found)) return std::move(*failure);
   return std::get<std::shared_ptr<Jail>>(found)->extend(ttl);
+}
+
+std::variant<std::vector<protocol::JailStats>, Failure> JailSupervisor::stats(const Client& client,
+                                                                              const std::optional<std::string>& name) {
+  std::vector<protocol::JailStats> stats;
+  if (name) {
+    const auto jail = table_.find(client, *name);
+    if (!jail) return no_jail(*name);
+    if (jail->state() != Jail::State::kRunning)
+      return InvalidArgument{"/parameters/jail", jail->info().state, "a jail that is running"};
+    stats.push_back(jail->stats());
+    return stats;
+  }
+  for (const auto& jail : table_.visible(client)) {
+    if (jail->state() == Jail::State::kRunning) stats.push_back(jail->stats());
+  }
+  return stats;
+}
+
+void JailSupervisor::update(const Client& client, const std::string& name, const protocol::AskedLimits& limits,
+                            std::function<void(std::variant<std::vector<protocol::Fact>, Failure>)> done) {
+  if (!audit_.accepting()) return done(Unavailable{"audit", "records can't be written: nothing changes without one"});
+  auto found = visible_jail(client, name);
+  if (auto* failure = std::get_if<Failure>(&found)) return done(std::move(*failure));
+  const auto& jail = std::get<std::shared_ptr<Jail>>(found);
+  // The launcher holds the jail's own profile against it; ours may be a newer one of that name.
+  const wire::Profile* profile = profiles_ ? profiles_->find(jail->profile()) : nullptr;
+  if (profile == nullptr) return done(NotFound{"profile", jail->profile()});
+  auto merged = plan::update_limits(limits, jail->limits(), *profile);
+  if (auto* wrong = std::get_if<plan::InvalidArgument>(&merged))
+    return done(InvalidArgument{wrong->path, wrong->value, wrong->expected});
+  if (auto* denied = std::get_if<plan::Denied>(&merged)) return done(Denied{denied->rule, denied->allowed});
+  jail->update(client, std::get<Limits>(merged), done);
 }
 
 std::shared_ptr<Supervisor::LogFlow> JailSupervisor::logs(const Client& client, const std::string& name,

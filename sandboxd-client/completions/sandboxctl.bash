@@ -31,7 +31,7 @@ _sandboxctl_value() {
 
 _sandboxctl() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs="run explain create exec attach ps inspect freeze thaw extend rm jobs wait logs signal kill cp files events profile info doctor
+    local verbs="run explain create exec attach ps stats update inspect freeze thaw extend rm jobs wait logs signal kill cp files events profile info doctor
         audit"
     local common="--json --socket --help -h"
     local jail="--profile --name --label --workspace --workspace-dir --at --bind --ro-bind --root --tmpfs --dir --hostname --user
@@ -43,7 +43,8 @@ _sandboxctl() {
         [run]="$jail $limits $variables $streams" [explain]="$jail $limits $variables $streams"
         [create]="$jail $limits $variables --ttl"
         [exec]="$variables $streams --nofile --file-size-max --file-size --output-max --keep-survivors" [attach]="--detach-keys --replay"
-        [ps]="--label" [inspect]="" [freeze]="" [thaw]="" [extend]="" [rm]="--force -f" [jobs]="" [wait]=""
+        [ps]="--label" [stats]="--watch -w" [update]="--memory-max --memory-high --memory-swap-max --cpu-max --cpu-weight --pids-max
+            --io-max-rbps --io-max-wbps --io-max-riops --io-max-wiops" [inspect]="" [freeze]="" [thaw]="" [extend]="" [rm]="--force -f" [jobs]="" [wait]=""
         [logs]="--follow -f --raw" [signal]="--signal -s" [kill]="--signal -s --grace"
         [cp]="--size-max --entries-max --depth-max" ["files ls"]="" ["files stat"]="" ["files cat"]="--raw"
         ["files write"]="--append -a --exclusive -x --mode -m" ["files rm"]="--recursive -r"

@@ -50,6 +50,7 @@ struct Verb {
 // One for each file of verbs.
 extern const std::span<const Verb> kRunVerbs;
 extern const std::span<const Verb> kJailVerbs;
+extern const std::span<const Verb> kLimitVerbs;
 extern const std::span<const Verb> kJobVerbs;
 extern const std::span<const Verb> kEventVerbs;
 extern const std::span<const Verb> kCopyVerbs;

@@ -148,6 +148,10 @@ void Options::argument(const char* name, std::string& value, const char* help) {
   app_.add_option(name, value, help)->required()->type_name("");
 }
 
+void Options::optional_argument(const char* name, std::vector<std::string>& value, const char* help) {
+  app_.add_option(name, value, help)->expected(0, 1)->type_name("");
+}
+
 std::optional<std::string> parse_options(const std::function<void(Options&)>& add, std::vector<std::string> words) {
   CLI::App app;
   Options options(app);
@@ -175,7 +179,7 @@ int run_command_line(std::vector<std::string> words) {
   add_globals(Options(root), globals);
   std::vector<Bound> bound;
   for (const auto verbs :
-       {kRunVerbs, kJailVerbs, kJobVerbs, kCopyVerbs, kFileVerbs, kEventVerbs, kHostVerbs, kToolVerbs}) {
+       {kRunVerbs, kJailVerbs, kLimitVerbs, kJobVerbs, kCopyVerbs, kFileVerbs, kEventVerbs, kHostVerbs, kToolVerbs}) {
     for (const Verb& verb : verbs) add_verb(root, verb, words, globals, bound);
   }
   const std::string first_word = words.empty() ? std::string() : words.front();

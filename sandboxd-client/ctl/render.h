@@ -45,6 +45,7 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 [[nodiscard]] std::string command_text(const std::vector<std::string>& argv);
 
 [[nodiscard]] Table jail_table(const std::vector<protocol::JailInfo>& jails, std::uint64_t now_usec);
+[[nodiscard]] Table stats_table(const std::vector<protocol::JailStats>& stats);
 [[nodiscard]] Table job_table(const std::vector<protocol::JobInfo>& jobs, std::uint64_t now_usec);
 // Whether it has every one of these: "name" or "name=value".
 [[nodiscard]] bool has_labels(const protocol::JailInfo& jail, const std::vector<std::string>& wanted);

@@ -84,6 +84,24 @@ Table job_table(const std::vector<protocol::JobInfo>& jobs, std::uint64_t now_us
   return table;
 }
 
+Table stats_table(const std::vector<protocol::JailStats>& stats) {
+  Table table{
+      .header = {"JAIL", "NAME", "JOBS", "AGE", "CPU", "THROTTLED", "MEMORY", "MOST", "PIDS", "READ", "WRITTEN"}};
+  const auto size = [](const std::optional<std::uint64_t>& bytes) { return bytes ? size_text(*bytes) : "-"; };
+  for (const protocol::JailStats& one : stats) {
+    const protocol::Usage& usage = one.usage;
+    const std::string most = one.memory_max ? "/" + size_text(*one.memory_max) : "";
+    table.rows.push_back({one.jail, one.name.empty() ? "-" : one.name,
+                          one.frozen ? fmt::format("{} frozen", one.jobs) : fmt::format("{}", one.jobs),
+                          time_text(usage.wall), time_text(usage.cpu_user + usage.cpu_system),
+                          usage.throttled ? time_text(*usage.throttled) : "-", size(one.memory_current) + most,
+                          usage.memory_peak != 0 ? size_text(usage.memory_peak) : "-",
+                          one.pids_current ? fmt::format("{}", *one.pids_current) : "-", size(usage.read_bytes),
+                          size(usage.written_bytes)});
+  }
+  return table;
+}
+
 Table jail_table(const std::vector<JailInfo>& jails, std::uint64_t now_usec) {
   Table table{.header = {"JAIL", "NAME", "PROFILE", "STATE", "UID", "AGE", "JOBS", "LABELS", "COMMAND"}};
   for (const JailInfo& jail : jails) {
@@ -102,6 +120,13 @@ Fields report_fields(const JobReport& report) {
   add(fields, "cpu time",
       fmt::format("{} user, {} system", time_text(report.usage.cpu_user), time_text(report.usage.cpu_system)));
   add(fields, "memory peak", size_text(report.usage.memory_peak));
+  if (report.usage.pids_peak) add(fields, "processes at most", fmt::format("{}", *report.usage.pids_peak));
+  if (report.usage.read_bytes && report.usage.written_bytes) {
+    add(fields, "disk",
+        fmt::format("{} read, {} written", size_text(*report.usage.read_bytes),
+                    size_text(*report.usage.written_bytes)));
+  }
+  if (report.usage.throttled) add(fields, "held back by cpu_max", time_text(*report.usage.throttled));
   for (const std::string& limit : report.unenforced) add(fields, "not enforced", limit);
   if (report.survivors != 0) add(fields, "survivors", fmt::format("{}", report.survivors));
   add(fields, "profile hash", report.profile_hash);
@@ -122,6 +147,9 @@ Fields jail_fields(const JailInfo& jail) {
   for (const auto& [name, value] : jail.labels) fields.emplace_back("label: " + name, value);
   if (jail.report) {
     for (auto& field : report_fields(*jail.report)) fields.push_back(std::move(field));
+  }
+  if (!jail.report) {
+    for (const std::string& limit : jail.unenforced) add(fields, "not enforced", limit);
   }
   for (const protocol::Fact& fact : jail.in_force) fields.emplace_back("in force: " + fact.name, fact.value);
   return fields;

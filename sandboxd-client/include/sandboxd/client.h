@@ -177,6 +177,10 @@ class SANDBOXD_CLIENT_API Client {
 
   Expected<std::vector<JailInfo>> list() noexcept;
   Expected<JailInfo> inspect(const std::string& jail) noexcept;
+  // What live jails use now: one by id or name, or all that list() has.
+  Expected<std::vector<JailStats>> stats(const std::string& jail = {}) noexcept;
+  // New limits of a live jail, those that a cgroup holds; the others must be absent. Returns what is in force then.
+  Expected<std::vector<Fact>> update(const std::string& jail, const AskedLimits& limits) noexcept;
   Expected<std::vector<JobInfo>> jobs(const std::string& jail) noexcept;
   // What a job with `log` wrote. `on_part` says whether to go on; follow: until the job's end.
   Expected<void> logs(const std::string& jail, std::uint32_t job, bool follow,

@@ -11,9 +11,12 @@
 namespace sandboxd::client {
 
 using protocol::Access;
+using protocol::AskedLimits;
+using protocol::Enforced;
 using protocol::ExecSpec;
 using protocol::Fact;
 using protocol::JailInfo;
+using protocol::JailStats;
 using protocol::JobInfo;
 using protocol::JobReport;
 using protocol::JobSpec;

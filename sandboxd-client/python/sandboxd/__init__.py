@@ -40,6 +40,7 @@ from .model import (
     FileStat,
     Gap,
     JailInfo,
+    JailStats,
     JobFailure,
     JobInfo,
     JobReport,
@@ -52,7 +53,7 @@ from .model import (
 
 __all__ = [
     "Bind", "Bounds", "BrokerRefused", "Client", "Completed", "ConnectionLost", "DaemonError", "DeadlineExpired", "Denied",
-    "Event", "Events", "FileFailed", "FileRefused", "FileStat", "Files", "Gap", "InvalidArgument", "JailInfo", "Job", "JobFailed",
+    "Event", "Events", "FileFailed", "FileRefused", "FileStat", "Files", "Gap", "InvalidArgument", "JailInfo", "JailStats", "Job", "JobFailed",
     "JobFailure", "JobInfo", "JobReport", "LimitReached", "LogPiece", "NotFound", "ProtocolError", "SandboxdError", "Session", "SetupFailed",
     "Stream", "Tmpfs", "Transfer", "Unavailable", "UnsafeArchive", "Usage", "WindowSize",
 ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Generic, List, Optional, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, Generic, List, Mapping, Optional, Tuple, TypeVar, Union
 
 from ._bytes import Text, data_to_json, to_json
-from ._spec import USEC, usec, window_size
-from .model import FileStat, Fields, JailInfo, JobInfo, JobReport, LogPiece, Transfer, WindowSize
+from ._spec import USEC, limits_json, usec, window_size
+from .model import FileStat, Fields, JailInfo, JailStats, JobInfo, JobReport, LogPiece, Transfer, WindowSize
 
 T = TypeVar("T")
 JAIL = "org.sandboxd.Jail."
@@ -78,6 +78,16 @@ def remove(jail: str, force: bool) -> Call[None]:
 
 def inspect(jail: str) -> Call[JailInfo]:
     return Call(JAIL + "Inspect", _on(jail), lambda fields: JailInfo.from_fields(fields.object("jail")))
+
+
+def stats(jail: Optional[str]) -> Call[List[JailStats]]:
+    parameters = {} if jail is None else _on(jail)
+    return Call(JAIL + "Stats", parameters, lambda fields: [JailStats.from_fields(one) for one in fields.list("stats", Fields)])
+
+
+def update(jail: str, limits: Mapping[str, Any]) -> Call[Dict[str, str]]:
+    return Call(JAIL + "Update", _on(jail, limits=limits_json(limits)),
+                lambda fields: {one.string("name"): one.string("value") for one in fields.list("in_force", Fields)})
 
 
 def jobs(jail: str) -> Call[List[JobInfo]]:

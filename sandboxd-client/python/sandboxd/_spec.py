@@ -14,6 +14,32 @@ USEC = 1_000_000
 Tty = Union[bool, WindowSize, Tuple[int, int]]
 
 
+class Limits(TypedDict, total=False):
+    """Bytes, seconds, cores, counts. None: no limit, where the profile allows that. See LIMITS in sandboxctl(1)."""
+
+    memory_max: Optional[int]
+    memory_high: Optional[int]
+    memory_swap_max: Optional[int]
+    cpu_max: Optional[float]
+    cpu_weight: int
+    pids_max: int
+    io_max_rbps: Optional[int]
+    io_max_wbps: Optional[int]
+    io_max_riops: Optional[int]
+    io_max_wiops: Optional[int]
+    nofile: int
+    file_size_max: Optional[int]
+    scratch_max: Optional[int]
+    inodes_max: Optional[int]
+    output_max: Optional[int]
+    wall_time: Optional[float]
+    cpu_time: Optional[float]
+    idle_time: Optional[float]
+
+
+_NO_SWAP_LIMIT = 2**63 - 1  # of memory_swap_max 0 is no swap
+
+
 class _Common(TypedDict, total=False):
     env: Mapping[Any, Any]  # names and values: str or bytes
     workdir: Text
@@ -37,6 +63,8 @@ class JobOptions(_Common, total=False):
     user_root: bool
     network: Literal["none", "host"]
     labels: Mapping[str, str]
+    preset: str
+    limits: Limits
     mount_namespace: bool  # hand in this process's too: needed where its mounts are not the daemon's
 
 
@@ -51,6 +79,7 @@ class ExecOptions(_Common, total=False):
 
     nofile: int
     file_size_max: int
+    output_max: int
     survivors: Literal["kill", "keep"]
 
 
@@ -157,6 +186,19 @@ def _put_places(spec: Spec, options: Mapping[str, Any]) -> None:
         out["dirs"] = [to_json(path) for path in options["dirs"]]
 
 
+def limits_json(limits: Mapping[str, Any]) -> Dict[str, int]:
+    _check_names(limits, frozenset(Limits.__annotations__))
+    out: Dict[str, int] = {}
+    for name, value in limits.items():
+        if value is None:
+            out[name] = _NO_SWAP_LIMIT if name == "memory_swap_max" else 0
+        elif name.endswith("_time"):
+            out[name] = usec(value)
+        else:
+            out[name] = round(value * 1000) if name == "cpu_max" else value
+    return out
+
+
 def job_spec(argv: Optional[Sequence[Text]], options: Mapping[str, Any], stdio: Optional[str] = None, detach: bool = False,
              stdin_data: Optional[bytes] = None) -> Spec:
     """argv None: a session's."""
@@ -167,7 +209,9 @@ def job_spec(argv: Optional[Sequence[Text]], options: Mapping[str, Any], stdio: 
             spec.json["argv"] = _argv(argv)
         _put_common(spec.json, options)
         _put_places(spec, options)
-        for name in ("profile", "name", "hostname", "network", "user_root", "labels"):
+        if options.get("limits"):
+            spec.json["limits"] = limits_json(options["limits"])
+        for name in ("profile", "name", "hostname", "network", "user_root", "labels", "preset"):
             if options.get(name) is not None:
                 spec.json[name] = dict(options[name]) if name == "labels" else options[name]
         if options.get("session_ttl") is not None:
@@ -185,7 +229,7 @@ def exec_spec(argv: Sequence[Text], options: Mapping[str, Any], stdio: Optional[
     _check_names(options, _EXEC)
     out: Dict[str, Any] = {"argv": _argv(argv)}
     _put_common(out, options)
-    for name in ("nofile", "file_size_max", "survivors"):
+    for name in ("nofile", "file_size_max", "output_max", "survivors"):
         if options.get(name) is not None:
             out[name] = options[name]
     _put_streams(out, stdio, detach, stdin_data)

@@ -27,12 +27,12 @@ from ._spec import Spec, exec_spec, job_spec
 from ._streams import EventCursor
 from .client import _checked, _limit, _told
 from .errors import NotFound, ProtocolError
-from .model import Completed, Event, Fields, Gap, JailInfo, JobInfo, JobReport, LogPiece, StrPath
+from .model import Completed, Event, Fields, Gap, JailInfo, JailStats, JobInfo, JobReport, LogPiece, StrPath
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._spec import ExecOptions, JobOptions, SessionOptions
+    from ._spec import ExecOptions, JobOptions, Limits, SessionOptions
 
 __all__ = ["Client", "Events", "Files", "Job", "Reader", "Session", "Stream", "Writer"]
 
@@ -148,6 +148,12 @@ class Client:
 
     async def inspect(self, jail: str) -> JailInfo:
         return await self._do(_calls.inspect(jail))
+
+    async def stats(self, jail: Optional[str] = None) -> List[JailStats]:
+        return await self._do(_calls.stats(jail))
+
+    async def update(self, jail: str, **limits: Unpack[Limits]) -> Dict[str, str]:
+        return await self._do(_calls.update(jail, limits))
 
     async def wait(self, jail: str, job: Optional[int] = None, timeout: Optional[float] = None) -> JobReport:
         return await self._do(_calls.wait(jail, job), Deadline(timeout, f"wait for jail {jail!r}"))

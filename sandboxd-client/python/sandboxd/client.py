@@ -21,12 +21,12 @@ from ._paths import sockets_to_try
 from ._spec import Spec, exec_spec, job_spec
 from ._streams import EventCursor, Events, Replies, Stream
 from .errors import JobFailed, NotFound, ProtocolError
-from .model import Completed, Fields, JailInfo, JobInfo, JobReport, LogPiece, StrPath
+from .model import Completed, Fields, JailInfo, JailStats, JobInfo, JobReport, LogPiece, StrPath
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._spec import ExecOptions, JobOptions, SessionOptions
+    from ._spec import ExecOptions, JobOptions, Limits, SessionOptions
 
 T = TypeVar("T")
 # How long after its own time limit a job's report may take: the daemon kills, reads what is left, and writes its record.
@@ -97,6 +97,14 @@ class Client:
 
     def inspect(self, jail: str) -> JailInfo:
         return self._do(_calls.inspect(jail))
+
+    def stats(self, jail: Optional[str] = None) -> List[JailStats]:
+        """What live jails use now: that one, or all that list() has."""
+        return self._do(_calls.stats(jail))
+
+    def update(self, jail: str, **limits: Unpack[Limits]) -> Dict[str, str]:
+        """New limits of a live jail, those that a cgroup holds. Returns what is in force then, by the kernel's names."""
+        return self._do(_calls.update(jail, limits))
 
     def wait(self, jail: str, job: Optional[int] = None, timeout: Optional[float] = None) -> JobReport:
         """When the jail, or that job of it, has ended."""

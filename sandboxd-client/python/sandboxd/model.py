@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar, Union
 
 from ._bytes import Text, from_json
@@ -101,14 +101,32 @@ class WindowSize:
 
 @dataclass(frozen=True)
 class Usage:
+    """What is None is not known: the host has no controller for it, or it is of a jail as a whole."""
+
     wall_usec: int
     cpu_user_usec: int
     cpu_system_usec: int
     memory_peak: int
+    pids_peak: Optional[int] = None
+    read_bytes: Optional[int] = None
+    written_bytes: Optional[int] = None
+    read_operations: Optional[int] = None
+    write_operations: Optional[int] = None
+    throttled_usec: Optional[int] = None
+    throttled_periods: Optional[int] = None
+    cpu_pressure_usec: Optional[int] = None
+    memory_pressure_usec: Optional[int] = None
+    memory_pressure_full_usec: Optional[int] = None
+    io_pressure_usec: Optional[int] = None
+    io_pressure_full_usec: Optional[int] = None
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Usage:
-        return cls(fields.number("wall"), fields.number("cpu_user"), fields.number("cpu_system"), fields.number("memory_peak"))
+        known = fields.optional_number
+        return cls(fields.number("wall"), fields.number("cpu_user"), fields.number("cpu_system"), fields.number("memory_peak"),
+                   known("pids_peak"), known("read_bytes"), known("written_bytes"), known("read_operations"),
+                   known("write_operations"), known("throttled"), known("throttled_periods"), known("cpu_pressure"),
+                   known("memory_pressure"), known("memory_pressure_full"), known("io_pressure"), known("io_pressure_full"))
 
 
 @dataclass(frozen=True)
@@ -128,6 +146,7 @@ class JobReport:
     unenforced: Tuple[str, ...]
     audit_index: int
     survivors: int
+    enforced_by: Mapping[str, str] = field(default_factory=dict)  # the mechanism of each limit
 
     @classmethod
     def from_fields(cls, fields: Fields) -> JobReport:
@@ -136,7 +155,8 @@ class JobReport:
                    exit_code=fields.optional_number("exit_code"), signal=fields.optional_number("signal"),
                    detail=fields.string("detail", ""), usage=Usage.from_fields(fields.object("usage")),
                    unenforced=tuple(fields.list("unenforced", str)), audit_index=fields.number("audit_index", 0),
-                   survivors=fields.number("survivors", 0))
+                   survivors=fields.number("survivors", 0),
+                   enforced_by={one.string("limit"): one.string("by") for one in fields.list("enforced_by", Fields)})
 
     @property
     def ok(self) -> bool:
@@ -169,6 +189,7 @@ class JailInfo:
     expires_usec: Optional[int]
     jobs: int
     in_force: Tuple[Tuple[str, str], ...]
+    unenforced: Tuple[str, ...] = ()
 
     @classmethod
     def from_fields(cls, fields: Fields) -> JailInfo:
@@ -180,7 +201,34 @@ class JailInfo:
                    frozen=fields.boolean("frozen", False),
                    labels={name: str(value) for name, value in fields.mapping("labels").items()},
                    expires_usec=fields.optional_number("expires"), jobs=fields.number("jobs", 0),
-                   in_force=tuple((fact.string("name"), fact.string("value")) for fact in facts))
+                   in_force=tuple((fact.string("name"), fact.string("value")) for fact in facts),
+                   unenforced=tuple(fields.list("unenforced", str)))
+
+
+@dataclass(frozen=True)
+class JailStats:
+    """A live jail, now. Limits where it has one; None where the host has no controller."""
+
+    jail: str
+    name: str
+    profile: str
+    frozen: bool
+    jobs: int
+    usage: Usage
+    memory_current: Optional[int]
+    pids_current: Optional[int]
+    memory_max: Optional[int]
+    pids_max: Optional[int]
+    cpu_max: Optional[float]
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> JailStats:
+        cores = fields.optional_number("cpu_max")
+        return cls(jail=fields.string("jail"), name=fields.string("name", ""), profile=fields.string("profile"),
+                   frozen=fields.boolean("frozen", False), jobs=fields.number("jobs", 0), usage=Usage.from_fields(fields.object("usage")),
+                   memory_current=fields.optional_number("memory_current"), pids_current=fields.optional_number("pids_current"),
+                   memory_max=fields.optional_number("memory_max"), pids_max=fields.optional_number("pids_max"),
+                   cpu_max=None if cores is None else cores / 1000)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,22 @@ auto FakeSupervisor::list(const Client& client) -> OrFailure<std::vector<protoco
   return mine;
 }
 
+FakeSupervisor::OrFailure<std::vector<protocol::JailStats>> FakeSupervisor::stats(
+    const Client& client, const std::optional<std::string>& jail) {
+  if (jail && find(client, *jail) == nullptr) return Failure(NotFound{"jail", *jail});
+  protocol::JailStats stats;
+  stats.jail = jail.value_or("all");
+  stats.usage.cpu_user = 7;
+  stats.memory_current = 4096;
+  return std::vector<protocol::JailStats>{stats};
+}
+
+void FakeSupervisor::update(const Client& client, const std::string& jail, const protocol::AskedLimits& limits,
+                            std::function<void(OrFailure<std::vector<protocol::Fact>>)> done) {
+  if (find(client, jail) == nullptr) return done(Failure(NotFound{"jail", jail}));
+  done(std::vector<protocol::Fact>{{"cgroup.memory.max", std::to_string(limits.memory_max.value_or(0))}});
+}
+
 void FakeSupervisor::inspect(const Client& client, const std::string& jail,
                              std::function<void(OrFailure<protocol::JailInfo>)> done) {
   const Jail* found = find(client, jail);

@@ -60,6 +60,10 @@ class FakeSupervisor final : public jails::Supervisor {
   OrFailure<std::vector<protocol::JailInfo>> list(const jails::Client& client) override;
   void inspect(const jails::Client& client, const std::string& jail,
                std::function<void(OrFailure<protocol::JailInfo>)> done) override;
+  OrFailure<std::vector<protocol::JailStats>> stats(const jails::Client& client,
+                                                    const std::optional<std::string>& jail) override;
+  void update(const jails::Client& client, const std::string& jail, const protocol::AskedLimits& limits,
+              std::function<void(OrFailure<std::vector<protocol::Fact>>)> done) override;
   void wait(const jails::Client& client, const std::string& jail, ReportDone done) override;
   std::optional<jails::Failure> kill(const jails::Client& client, const std::string& jail, int signal,
                                      std::uint64_t grace) override;

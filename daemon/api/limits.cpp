@@ -1,0 +1,48 @@
+#include "daemon/api/limits.h"
+
+#include <nlohmann/json.hpp>
+
+#include "daemon/api/failure.h"
+#include "protocol/codec.h"
+#include "protocol/reader.h"
+
+namespace sandboxd::api {
+namespace {
+
+constexpr std::size_t kMaxJailName = 256;
+
+}  // namespace
+
+void stats(jails::Supervisor& supervisor, const CallPtr& call) {
+  std::string jail;
+  protocol::ObjectReader reader(call->parameters(), "/parameters");
+  reader.optional("jail", protocol::string(kMaxJailName, jail));
+  if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
+  std::optional<std::string> name;
+  if (!jail.empty()) name = jail;
+  const auto answer = supervisor.stats(client_of(call->peer()), name);
+  if (const auto* failure = std::get_if<jails::Failure>(&answer)) return fail(*call, *failure);
+  Json list = Json::array();
+  for (const protocol::JailStats& one : std::get<std::vector<protocol::JailStats>>(answer))
+    list.push_back(protocol::encode(one));
+  call->reply({{"stats", std::move(list)}});
+}
+
+void update(jails::Supervisor& supervisor, const CallPtr& call) {
+  std::string jail;
+  protocol::AskedLimits limits;
+  protocol::ObjectReader reader(call->parameters(), "/parameters");
+  reader.required("jail", protocol::string(kMaxJailName, jail));
+  reader.required("limits", protocol::object(limits));
+  if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
+  const auto done = [call](const std::variant<std::vector<protocol::Fact>, jails::Failure>& answer) {
+    if (const auto* failure = std::get_if<jails::Failure>(&answer)) return fail(*call, *failure);
+    Json facts = Json::array();
+    for (const protocol::Fact& fact : std::get<std::vector<protocol::Fact>>(answer))
+      facts.push_back({{"name", fact.name}, {"value", fact.value}});
+    call->reply({{"in_force", std::move(facts)}});
+  };
+  supervisor.update(client_of(call->peer()), jail, limits, done);
+}
+
+}  // namespace sandboxd::api

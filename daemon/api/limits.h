@@ -1,0 +1,12 @@
+// org.sandboxd.Jail.Stats and Update.
+#pragma once
+
+#include "daemon/api/varlink.h"
+#include "daemon/jails/supervisor.h"
+
+namespace sandboxd::api {
+
+void stats(jails::Supervisor& supervisor, const CallPtr& call);
+void update(jails::Supervisor& supervisor, const CallPtr& call);
+
+}  // namespace sandboxd::api
