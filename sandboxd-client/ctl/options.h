@@ -27,8 +27,8 @@ class Options {
   void list(const char* name, std::vector<std::string>& values, const char* type, const char* help);  // may be repeated
   // One that others have and this verb can't: whoever gives it hears why. Not in the help.
   void refused(const char* name, const char* why);
-  void argument(const char* name, std::string& value, const char* help);  // must be there
-  void optional_argument(const char* name, std::vector<std::string>& value, const char* help);        // none or one
+  void argument(const char* name, std::string& value, const char* help);                        // must be there
+  void optional_argument(const char* name, std::vector<std::string>& value, const char* help);  // none or one
 
  private:
   CLI::App& app_;

@@ -226,7 +226,8 @@ TEST(OwnerCheck, RefusesAProfileOfASetThatIsNotRoots) {
   const TempTree tree;
   SetSources sources = with_folder(tree);
   std::filesystem::copy(kShipped, tree.path() + "/profiles");
-  for (const std::string name : {"/filters", "/presets", "/files"}) std::filesystem::copy(SHARE_DIR + name, tree.path() + name);
+  for (const std::string name : {"/filters", "/presets", "/files"})
+    std::filesystem::copy(SHARE_DIR + name, tree.path() + name);
   sources.shipped_profiles = tree.path() + "/profiles";
   sources.owner = Owner::kRoot;
   ASSERT_TRUE(compile_set(sources).ok()) << compile_set(sources).error().message();

@@ -74,7 +74,7 @@ def mutations(text):
             yield f"{path}.{key} misspelt", json.dumps(changed, indent=1), line, key + "x"
         # of another type
         changed = json.loads(text)
-        find(changed, path)[key] = None if path.endswith("env") else 1.5
+        find(changed, path)[key] = None if path.endswith("env") else {} if key == "cpu_max" else 1.5  # half cores there are
         yield f"{path}.{key} of another type", json.dumps(changed, indent=1), line, key
         # given twice
         lines = text.split("\n")
