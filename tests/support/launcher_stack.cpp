@@ -1,5 +1,6 @@
 #include "tests/support/launcher_stack.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -90,7 +91,10 @@ wire::JailPlan HostileSandboxd::plan(std::uint32_t number, std::vector<std::stri
   plan.unix_sockets = profile.unix_sockets;
   plan.tmpfs = profile.tmpfs;
   plan.limits = profile.limits;
-  plan.limits.cpu_weight = Limits{}.cpu_weight;  // the caps of what isn't capped are no requests
+  // The caps of what isn't capped are no requests, and this host may not let so many descriptors be had.
+  plan.limits.cpu_weight = Limits{}.cpu_weight;
+  plan.limits.nofile = std::min(plan.limits.nofile, Limits{}.nofile);
+  plan.limits.pids_max = std::min(plan.limits.pids_max, Limits{}.pids_max);
   plan.job.argv = std::move(argv);
   plan.job.env = {"PATH=/usr/bin:/bin"};
   plan.job.workdir = "/";

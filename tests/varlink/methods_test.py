@@ -327,6 +327,14 @@ class TestSession(unittest.TestCase):
             logged = b"".join(text_of(r["output"]["data"]) for r in other.Logs(self.jail, job, _more=True) if r.get("output"))
         self.assertIn(b"first", logged)
 
+    def test_stats_and_update(self):
+        stats = self.jails.Stats(self.jail)["stats"]
+        self.assertEqual([row["jail"] for row in stats], [self.jail])
+        self.assertEqual(self.jails.Jobs(self.jail)["jobs"], [])
+        with self.assertRaises(varlink.VarlinkError) as caught:
+            self.jails.Update(self.jail, {"pids_max": 1 << 40})
+        self.assertEqual(caught.exception.error(), "org.sandboxd.Denied")
+
     def test_freeze_thaw_and_extend(self):
         self.jails.Freeze(self.jail)
         self.assertTrue(self.jails.Inspect(self.jail)["jail"]["frozen"])
