@@ -101,12 +101,12 @@ TEST_F(ClocksTest, ProcessorTimeIsNoIdleness) {
 }
 
 TEST_F(ClocksTest, OutputIsNoIdleness) {
-  start(0, 2'000'000);
-  EXPECT_FALSE(ends_within(1'500'000));
+  start(0, 3'000'000);
+  EXPECT_FALSE(ends_within(300'000));  // far from its end, for machines that stand still now and then
   clocks_.saw_output();
   const std::uint64_t said = monotonic_usec();
   ASSERT_TRUE(ends_within(20'000'000));
-  EXPECT_GE(ended_at_ - said, 2'000'000U);
+  EXPECT_GE(ended_at_ - said, 3'000'000U);
 }
 
 TEST_F(ClocksTest, FrozenTimeIsNoIdleness) {
