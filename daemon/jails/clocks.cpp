@@ -52,10 +52,16 @@ void Clocks::over(EndCause cause) {
   if (ended) ended(std::move(cause));
 }
 
+// The cgroup goes after stop() only. A clock that can't see holds nothing, and a jail isn't left without.
+Status Clocks::lose_sight() {
+  over({protocol::Verdict::kKilled, "its cpu.stat, which cpu_time and idle_time need, can't be read any more"});
+  return {};
+}
+
 Status Clocks::look_at_cpu() {
   if (limits_.cpu_time == 0 || frozen_since_ != 0) return {};
   const auto now = usage_();
-  if (!now) return {};  // the cgroup is gone: the jail's end is being heard of
+  if (!now) return lose_sight();
   const std::uint64_t used = *now - std::min(*now, first_usage_);
   if (used >= limits_.cpu_time) {
     over({protocol::Verdict::kTimeoutCpu, reached("cpu_time", limits_)});
@@ -70,7 +76,7 @@ Status Clocks::look_at_cpu() {
 Status Clocks::look_at_idle() {
   if (limits_.idle_time == 0 || frozen_since_ != 0) return {};
   const auto usage = usage_();
-  if (!usage) return {};
+  if (!usage) return lose_sight();
   const std::uint64_t now = monotonic_usec();
   if (*usage != last_usage_) active_at_ = now;
   last_usage_ = *usage;

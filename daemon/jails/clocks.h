@@ -40,6 +40,7 @@ class Clocks {
   void stop();
 
  private:
+  Status lose_sight();
   Status look_at_cpu();
   Status look_at_idle();
   void over(EndCause cause);

@@ -92,9 +92,9 @@ void Jail::update(const Client& client, const Limits& limits, const UpdateDone& 
     return done(InvalidArgument{"/parameters/jail", info().state, "a jail that is running"});
   const bool by_id = std::ranges::find(enforced_, protocol::Enforced{"pids_max", "RLIMIT_NPROC"}) != enforced_.end();
   if (by_id && limits.pids_max != plan_.limits.pids_max) {
-    return done(
-        InvalidArgument{"/parameters/limits/pids_max", fmt::format("{}", limits.pids_max),
-                        "nothing: without the pids controller it is fixed when the jail starts (RLIMIT_NPROC)"});
+    return done(InvalidArgument{
+        "/parameters/limits/pids_max", fmt::format("{}", limits.pids_max),
+        "nothing: in a session, and without the pids controller, it is fixed when the jail starts (RLIMIT_NPROC)"});
   }
   const std::string request = random_id("r-");
   wire::AuditRecord intent{"jail.update", wire::AuditPhase::kIntent,         "allow", request, id(),

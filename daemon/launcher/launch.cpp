@@ -191,10 +191,10 @@ Step Launch::make_cgroup() {
   STEP("cgroup", populated);
   if (*populated) return StepError{"cgroup", sys_error_code(EBUSY, "a new cgroup is not empty"), false};
   STEP("cgroup", note_profile(*cgroup_, profile_.hash));
-  auto holding = hold_limits(plan_.limits, host_.jails, host_.profiles.config, host_.proc_dir);
+  const std::uint64_t reserve = plan_.session ? kSessionReserve : 0;
+  auto holding = hold_limits(plan_.limits, host_.jails, host_.profiles.config, host_.proc_dir, reserve);
   if (!holding.ok()) return StepError{"limits", std::move(holding).error(), false};
   holding_ = std::move(holding).value();
-  const std::uint64_t reserve = plan_.session ? kSessionReserve : 0;
   if (reserve != 0) STEP("cgroup", note_reserve(*cgroup_, reserve));
   STEP("limits", write_limits(*cgroup_, holding_, with_reserve(plan_.limits, reserve), limit_facts_));
   return {};

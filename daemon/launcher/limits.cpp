@@ -81,7 +81,8 @@ void add_files(const LimitRow& row, Holding& holding) {
 
 bool counts_by_id(const cgroups::Root& root) { return !root.has("pids.max"); }
 
-Result<Holding> hold_limits(const Limits& limits, const cgroups::Root& root, const wire::Config& config, int proc_dir) {
+Result<Holding> hold_limits(const Limits& limits, const cgroups::Root& root, const wire::Config& config, int proc_dir,
+                            std::uint64_t reserve) {
   Holding holding;
   for (const LimitRow& row : kLimitRows) {
     if (!cgroups::is_asked(row, limits)) continue;
@@ -93,7 +94,8 @@ Result<Holding> hold_limits(const Limits& limits, const cgroups::Root& root, con
       TRY(hold_otherwise(row, root, config, proc_dir, holding));
       continue;
     }
-    holding.enforced.push_back({std::string(row.name), fmt::format("cgroup {}", file)});
+    const bool by_id = reserve != 0 && row.member == &Limits::pids_max;
+    holding.enforced.push_back({std::string(row.name), by_id ? "RLIMIT_NPROC" : fmt::format("cgroup {}", file)});
     add_files(row, holding);
   }
   return holding;

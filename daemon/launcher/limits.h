@@ -25,7 +25,9 @@ struct Holding {
 };
 
 // EOPNOTSUPP with the limit, its controller and what to do. `proc_dir` is the host's /proc.
-Result<Holding> hold_limits(const Limits& limits, const cgroups::Root& root, const wire::Config& config, int proc_dir);
+// `reserve`: the jail's, as below; with one, pids_max is RLIMIT_NPROC's.
+Result<Holding> hold_limits(const Limits& limits, const cgroups::Root& root, const wire::Config& config, int proc_dir,
+                            std::uint64_t reserve);
 // pids_max is RLIMIT_NPROC's where the kernel can't count a cgroup's processes: no other jail has these ids.
 [[nodiscard]] bool counts_by_id(const cgroups::Root& root);
 

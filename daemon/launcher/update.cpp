@@ -51,8 +51,7 @@ Status record(const Update& update, const wire::Profile& profile) {
 }
 
 // Every file that holds limits on this host: those that are none now were perhaps something before.
-Status write_all_files(const Update& update, const cgroups::Cgroup& jail) {
-  TRY_ASSIGN(const std::uint64_t reserve, noted_reserve(jail));
+Status write_all_files(const Update& update, const cgroups::Cgroup& jail, std::uint64_t reserve) {
   const Limits limits = with_reserve(update.request.limits, reserve);
   for (const cgroups::LimitFile& row : cgroups::kLimitFiles) {
     if (!update.host.jails.has(row.file)) continue;
@@ -80,13 +79,14 @@ Result<wire::Readback> carry_out(Update& update) {
                           breach->allowed);
   }
   update.step = "limits";
-  TRY_ASSIGN(const Holding holding,
-             hold_limits(update.request.limits, update.host.jails, update.host.profiles.config, update.host.proc_dir));
+  TRY_ASSIGN(const std::uint64_t reserve, noted_reserve(jail));
+  TRY(hold_limits(update.request.limits, update.host.jails, update.host.profiles.config, update.host.proc_dir,
+                  reserve));
   update.step = "audit";
   TRY(record(update, *profile));
   fault_point("update:acked");
   update.step = "limits";
-  TRY(write_all_files(update, jail));
+  TRY(write_all_files(update, jail, reserve));
   wire::Readback facts;
   TRY(add_limit_facts(jail, facts.facts));
   return facts;

@@ -489,8 +489,9 @@ std::optional<Breach> find_breach(const JailPlan& plan, const Profile& profile) 
 }
 
 std::optional<Breach> find_limits_breach(const Limits& limits, const Profile& profile) {
-  const bool wide = check_limit_rows(limits, profile.limits).has_value();
-  auto found = wide ? check_limit_rows(limits, profile.limits) : check_bounds(limits);
+  auto found = check_limit_rows(limits, profile.limits);
+  const bool wide = found.has_value();
+  if (!wide) found = check_bounds(limits);
   if (!found) return {};
   return Breach{found->rule.empty() ? "limits" : std::move(found->rule), std::move(found->value),
                 std::move(found->allowed), !wide};

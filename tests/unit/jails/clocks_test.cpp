@@ -121,6 +121,24 @@ TEST_F(ClocksTest, FrozenTimeIsNoIdleness) {
   EXPECT_GE(ended_at_ - thawed, 200'000U);
 }
 
+TEST_F(ClocksTest, AStatisticThatIsLostEndsTheJail) {
+  for (const auto& [cpu_time, idle_time] : {std::pair{10'000'000, 0}, std::pair{0, 1'000'000}}) {
+    bool lost = false;
+    usage_ = [&lost, used = std::uint64_t{0}]() mutable -> std::optional<std::uint64_t> {
+      if (lost) return std::nullopt;
+      return ++used;
+    };
+    ended_.reset();
+    start(static_cast<std::uint64_t>(cpu_time), static_cast<std::uint64_t>(idle_time));
+    lost = true;
+    clocks_.freeze(true);
+    clocks_.freeze(false);
+    ASSERT_TRUE(ended_);
+    EXPECT_EQ(ended_->verdict, Verdict::kKilled);
+    EXPECT_THAT(ended_->detail, testing::HasSubstr("cpu.stat"));
+  }
+}
+
 TEST_F(ClocksTest, WithoutAStatisticThereIsNoClock) {
   usage_ = [] { return std::nullopt; };
   Limits limits;

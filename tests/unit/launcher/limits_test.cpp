@@ -31,10 +31,11 @@ class HoldLimits : public testing::Test {
   void swaps(const std::string& lines) const {
     std::ofstream(path_ + "/swaps") << "Filename Type Size Used Priority\n" << lines;
   }
-  [[nodiscard]] Result<Holding> hold(const Limits& limits, std::vector<std::string> unenforced = {}) const {
+  [[nodiscard]] Result<Holding> hold(const Limits& limits, std::vector<std::string> unenforced = {},
+                                     std::uint64_t reserve = 0) const {
     wire::Config config;
     config.unenforced_limits = std::move(unenforced);
-    return hold_limits(limits, root_, config, proc_.get());
+    return hold_limits(limits, root_, config, proc_.get(), reserve);
   }
   void give_all() {
     for (const cgroups::LimitFile& row : cgroups::kLimitFiles) root_.files.emplace_back(row.file);
@@ -84,6 +85,15 @@ TEST_F(HoldLimits, OfProcessesByTheJailsIdElsewhere) {
   ASSERT_TRUE(holding.ok()) << holding.error().message();
   EXPECT_THAT(holding->enforced, Contains(Enforced{"pids_max", "RLIMIT_NPROC"}));
   EXPECT_TRUE(counts_by_id(root_));
+}
+
+// There the cgroup has room for the keepers too, so that it is the bound and not the limit.
+TEST_F(HoldLimits, OfASessionsProcessesByTheJailsIdAndTheCgroupsBound) {
+  give_all();
+  const auto holding = hold(Limits{}, {}, kSessionReserve);
+  ASSERT_TRUE(holding.ok()) << holding.error().message();
+  EXPECT_THAT(holding->enforced, Contains(Enforced{"pids_max", "RLIMIT_NPROC"}));
+  EXPECT_TRUE(writes(*holding, "pids.max"));
 }
 
 TEST_F(HoldLimits, OfSwapByAHostThatHasNone) {
