@@ -277,10 +277,15 @@ TEST_F(SessionAttack, ANumberIsOneJobsAtATime) {
   session.job(plan.job).failed.reset();
   session.job(plan.job).in.reset();
   ASSERT_TRUE(session.finish(plan.job));
-  session.job(plan.job) = Seen{};
   plan.argv.back() = "exit 2";
-  const Seen& again = session.run(plan);
-  EXPECT_EQ(WEXITSTATUS(again.status()), 2);
+  // The job's keeper tells its end itself, a moment before jail-init has collected it: till then the number is taken.
+  const Seen& again = session.job(plan.job);
+  EXPECT_TRUE(eventually([&] {
+    session.job(plan.job) = Seen{};
+    session.run(plan);
+    return !again.failed || again.failed->code != EEXIST;
+  }));
+  EXPECT_EQ(WEXITSTATUS(again.status()), 2) << again.describe();
 }
 
 TEST_F(SessionAttack, WhatIsNotTheProtocolEndsTheJail) {
