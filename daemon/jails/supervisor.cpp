@@ -95,9 +95,15 @@ std::variant<const wire::Profile*, Failure> JailSupervisor::profile_of(const Job
 
 plan::Context JailSupervisor::context_of(const Client& client, std::uint32_t number) const {
   const auto name = deps_.user_names.find(client.uid);
-  return {client.uid,        client.gid,        name == deps_.user_names.end() ? "" : name->second, number,
-          random_id("j-"),   random_id("r-"),
-          /*session=*/false, profiles_->presets};
+  return {.uid = client.uid,
+          .gid = client.gid,
+          .user_name = name == deps_.user_names.end() ? "" : name->second,
+          .number = number,
+          .jail = random_id("j-"),
+          .request = random_id("r-"),
+          .presets = profiles_->presets,
+          .groups = {client.groups.begin(), client.groups.end()},
+          .admin = client.admin};
 }
 
 std::string JailSupervisor::deny(const Client& client, const plan::Context& context, const plan::Denied& denied,

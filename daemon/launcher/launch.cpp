@@ -151,6 +151,10 @@ Step Launch::claim() {
   client_ = std::move(claimed).value();
   if (auto checked = check_ids(plan_, client_, host_.profiles.config); !checked.ok())
     return StepError{"claim", std::move(checked).error(), true};
+  // sandboxd has asked this of the client that called it; whose files these are, only the broker knows.
+  if (!client_.who.admin && !may_use(profile_.who, client_.who.uid, client_.who.gid, client_.who.groups))
+    return StepError{"claim",
+                     sys_error_code(EPERM, "profile {} is for {}", quoted(profile_.name), to_text(profile_.who)), true};
   started_.broker_uid = client_.who.uid;
   return {};
 }

@@ -18,11 +18,11 @@
 #include "base/ids.h"
 #include "base/listen_fds.h"
 #include "base/text.h"
+#include "base/user_names.h"
 #include "daemon/api/server.h"
 #include "daemon/confine/confine.h"
 #include "daemon/jails/job_log.h"
 #include "daemon/jails/make_supervisor.h"
-#include "daemon/jails/user_names.h"
 #include "daemon/jails/watch.h"
 #include "daemon/main/features.h"
 #include "daemon/main/jail_files.h"
@@ -88,7 +88,7 @@ Status Role::prepare() {
     TRY_ASSIGN(deps.numbers, number_variable("SANDBOXD_NUMBERS", 2, kNumbersPerSlice));
   }
   TRY_ASSIGN(const std::string passwd, read_file(AT_FDCWD, "/etc/passwd", 16U << 20));
-  deps.user_names = jails::parse_passwd(passwd);
+  deps.user_names = parse_passwd(passwd);
   deps.features = probe_features();
   TRY_ASSIGN(jail_files_, load_jail_files());
   deps.log_directory = variable("SANDBOXD_STATE_DIR") + "/logs";

@@ -70,6 +70,12 @@ Json allowed_json(const wire::Profile& profile) {
           {"limits", limits_json(profile.limits)}};
 }
 
+Json ids_json(const std::vector<wire::ProfileId>& ids) {
+  Json list = Json::array();
+  for (const wire::ProfileId& one : ids) list.push_back({{"name", one.name}, {"id", one.id}});
+  return list;
+}
+
 Json binds_json(const wire::JailPlan& plan) {
   Json list = Json::array();
   for (const wire::Bind& bind : plan.binds) {
@@ -121,6 +127,11 @@ std::string explain(const wire::JailPlan& plan, const wire::Profile& profile, st
 
 std::string profile_json(const wire::Profile& profile) {
   Json value = allowed_json(profile);
+  value["may_use"] = to_text(profile.who);
+  if (profile.who.restricted) {
+    value["users"] = ids_json(profile.who.users);
+    value["groups"] = ids_json(profile.who.groups);
+  }
   value["name"] = profile.name;
   value["description"] = profile.description;
   value["source"] = profile.source;

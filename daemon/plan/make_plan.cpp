@@ -7,6 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
+#include "base/text.h"
 #include "daemon/plan/merge_limits.h"
 #include "daemon/plan/tmpfs.h"
 #include "daemon/wire/narrow.h"
@@ -143,6 +146,8 @@ wire::RootKind root_of(protocol::Root root) {
 }  // namespace
 
 Outcome make_plan(const JobSpec& spec, const wire::Profile& profile, const Context& context) {
+  if (!context.admin && !wire::may_use(profile.who, context.uid, context.gid, context.groups))
+    return Denied{fmt::format("profile {}: users", quoted(profile.name)), to_text(profile.who)};
   if (auto wrong = check_spec(spec, context)) return std::move(*wrong);
   wire::JailPlan plan;
   plan.number = context.number;

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "daemon/wire/plan.h"
 #include "daemon/wire/profile_set.h"
@@ -24,6 +25,8 @@ struct Context {
   std::string request{};
   bool session = false;  // a jail without a first job
   std::span<const wire::Preset> presets{};
+  std::vector<std::uint32_t> groups{};  // supplementary ones
+  bool admin = false;                   // came by admin.sock: may use every profile
 };
 
 struct Denied {

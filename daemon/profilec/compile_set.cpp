@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <optional>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/sysinfo.h>
 
+#include "base/file.h"
 #include "base/text.h"
+#include "base/user_names.h"
 #include "daemon/profilec/config.h"
 #include "seccomp-profiles/compiler/emit.h"
 #include "seccomp-profiles/model/limits.h"
@@ -20,12 +24,41 @@ constexpr std::array<std::string_view, 3> kRoots = {"usr", "directory", "host"};
 constexpr std::array<std::string_view, 2> kAccess = {"ro", "rw"};
 constexpr std::array<std::string_view, 2> kNetworks = {"none", "host"};
 
+constexpr std::size_t kMaxAccounts = 16U << 20;
+
 std::uint32_t bits_of(const std::vector<std::string>& words, std::span<const std::string_view> names) {
   std::uint32_t bits = 0;
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (std::ranges::find(words, names[i]) != words.end()) bits |= 1U << i;
   }
   return bits;
+}
+
+Result<std::vector<wire::ProfileId>> resolve(const std::vector<std::string>& words, std::string_view kind,
+                                             const std::string& file) {
+  std::vector<wire::ProfileId> ids;
+  std::optional<std::string> text;
+  for (const std::string& word : words) {
+    auto id = parse_uint(word, UINT32_MAX - 1);
+    if (!id && !text) {
+      TRY_ASSIGN(text, read_file(AT_FDCWD, file, kMaxAccounts).context("look up {} {}", kind, quoted(word)));
+    }
+    if (!id) id = id_of_name(*text, word);
+    if (!id)
+      return make_error("no {} {} in {}; correct the name, or give the id as a number", kind, quoted(word),
+                        quoted(file));
+    ids.push_back({word, static_cast<std::uint32_t>(*id)});
+  }
+  return ids;
+}
+
+// By the files alone: a name that only a name service knows is given as a number.
+Result<wire::ProfileUsers> resolve_users(const filters::ProfileUsers& from, const Accounts& accounts) {
+  wire::ProfileUsers who;
+  who.restricted = from.users || from.groups;
+  TRY_ASSIGN(who.users, resolve(from.users.value_or(std::vector<std::string>()), "user", accounts.passwd));
+  TRY_ASSIGN(who.groups, resolve(from.groups.value_or(std::vector<std::string>()), "group", accounts.group));
+  return who;
 }
 
 wire::ProfileLandlock to_wire(const filters::ProfileLandlock& from) {
@@ -87,9 +120,10 @@ Result<SourceFiles> open_sources(const SetSources& sources, const wire::Config& 
   return SourceFiles::open(folders, sources.owner);
 }
 
-Result<wire::Profile> compile_profile(std::string_view name, const SourceFiles& files) {
+Result<wire::Profile> compile_profile(std::string_view name, const SourceFiles& files, const Accounts& accounts) {
   TRY_ASSIGN(const filters::Profile model, filters::load_profile(name, files.profile_source()));
   wire::Profile profile = to_wire(model);
+  TRY_ASSIGN(profile.who, resolve_users(model.who, accounts).context("profile {}", sandboxd::quoted(name)));
   TRY_ASSIGN(const filters::Filter filter,
              filters::load_filter(model.filter, files.filter_loader())
                  .context("profile {}: filter {}", sandboxd::quoted(name), sandboxd::quoted(model.filter)));
@@ -127,7 +161,7 @@ Result<wire::ProfileSet> compile_set(const SetSources& sources) {
   TRY_ASSIGN(const SourceFiles files, open_sources(sources, set.config));
   TRY_ASSIGN(const std::vector<std::string> names, files.profile_names());
   for (const std::string& name : names) {
-    TRY_ASSIGN(wire::Profile profile, compile_profile(name, files));
+    TRY_ASSIGN(wire::Profile profile, compile_profile(name, files, sources.accounts));
     set.profiles.push_back(std::move(profile));
   }
   TRY_ASSIGN(set.presets, load_presets(files, sources.host));

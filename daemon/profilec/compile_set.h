@@ -11,21 +11,28 @@
 
 namespace sandboxd::profilec {
 
-// sysinfo(2); nothing else of the host is read.
+// sysinfo(2); of the host nothing else is read but Accounts.
 [[nodiscard]] filters::Host this_host();
+
+// Where the names of a profile's users and groups are looked up.
+struct Accounts {
+  std::string passwd = "/etc/passwd";
+  std::string group = "/etc/group";
+};
 
 struct SetSources {
   std::string config_path{};       // empty: /etc/sandboxd/sandboxd.json if it is there; one that is named must be there
   std::string shipped_profiles{};  // the lowest folder
   Owner owner = Owner::kRoot;
   filters::Host host = this_host();
+  Accounts accounts{};
 };
 
 // The configuration, with the folders of profiles that it names, or the default one.
 Result<wire::Config> load_config(const SetSources& sources);
 Result<SourceFiles> open_sources(const SetSources& sources, const wire::Config& config);
 
-Result<wire::Profile> compile_profile(std::string_view name, const SourceFiles& files);
+Result<wire::Profile> compile_profile(std::string_view name, const SourceFiles& files, const Accounts& accounts = {});
 // "default" first; the others start from it.
 Result<std::vector<wire::Preset>> load_presets(const SourceFiles& files, const filters::Host& host);
 Result<wire::ProfileSet> compile_set(const SetSources& sources);

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/limit_text.h"
+#include "base/text.h"
 #include "seccomp-profiles/compiler/syscalls.h"
 
 namespace sandboxd::tools {
@@ -25,6 +26,16 @@ Json limits_json(const Limits& limits) {
     value[std::string(row.name)] = text ? Json(limit_text(row, limit)) : Json(limit);
   }
   return value;
+}
+
+// As a file has it: a name, or an id as a number.
+Json accounts_json(const std::vector<std::string>& words) {
+  Json list = Json::array();
+  for (const std::string& word : words) {
+    const auto id = parse_uint(word, UINT32_MAX);
+    list.push_back(id ? Json(*id) : Json(word));
+  }
+  return list;
 }
 
 std::string conditions_text(const Rule& rule) {
@@ -100,6 +111,8 @@ std::string resolved_json(const filters::Profile& profile) {
                 {"env", profile.env},
                 {"limits", limits_json(profile.limits)}};
   if (!profile.files.empty()) value["files"] = profile.files;
+  if (profile.who.users) value["users"] = accounts_json(*profile.who.users);
+  if (profile.who.groups) value["groups"] = accounts_json(*profile.who.groups);
   const filters::ProfileLandlock& landlock = profile.landlock;
   if (landlock.execute) value["landlock"]["execute"] = *landlock.execute;
   if (landlock.tcp_connect) value["landlock"]["tcp_connect"] = *landlock.tcp_connect;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,32 @@ struct ProfileLandlock {
   bool operator==(const ProfileLandlock&) const = default;
 };
 
+// A user or a group, as the profile's file calls it.
+struct ProfileId {
+  std::string name{};  // digits where the file has a number
+  std::uint32_t id = 0;
+
+  template <class A> void fields(A& a) {
+    a(name);
+    a(id);
+  }
+  bool operator==(const ProfileId&) const = default;
+};
+
+// Who may start jails of a profile. The lists count only where the flag is set; who is in one of them may.
+struct ProfileUsers {
+  bool restricted = false;
+  std::vector<ProfileId> users{};
+  std::vector<ProfileId> groups{};
+
+  template <class A> void fields(A& a) {
+    a(restricted);
+    a(users);
+    a(groups);
+  }
+  bool operator==(const ProfileUsers&) const = default;
+};
+
 // The most that a jail of this kind may have; the defaults of a request that says nothing are marked.
 struct Profile {
   std::string name{};
@@ -65,6 +92,7 @@ struct Profile {
   std::string source{};  // the file it was read from; for messages
   Sha256Digest hash{};   // of this struct's encoding with `hash` zeroed
   std::string filter_name{};
+  ProfileUsers who{};
   std::vector<std::uint8_t> filter{};                // sock_filter[] for the host's architecture; never empty
   std::uint32_t roots = bit(RootKind::kUsr);         // bits of RootKind
   std::uint32_t networks = bit(NetworkMode::kNone);  // bits of NetworkMode; kNone is the default
@@ -87,6 +115,7 @@ struct Profile {
     a(source);
     a(hash);
     a(filter_name);
+    a(who);
     a(filter);
     a(roots);
     a(networks);
@@ -174,6 +203,12 @@ struct ProfileSet {
     return nullptr;
   }
 };
+
+// Of somebody who is no admin, by what the kernel says of them; `groups` are the supplementary ones.
+[[nodiscard]] bool may_use(const ProfileUsers& who, std::uint32_t uid, std::uint32_t gid,
+                           std::span<const std::uint32_t> groups);
+// For messages: "users alice, 1001 and groups devs", "everybody".
+[[nodiscard]] std::string to_text(const ProfileUsers& who);
 
 // What `hash` must be. Of a profile: its encoding with `hash` zeroed. Of a set: the encoding of all that follows `hash`.
 [[nodiscard]] Sha256Digest hash_of(const Profile& profile);

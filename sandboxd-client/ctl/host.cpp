@@ -39,9 +39,9 @@ int list_profiles(const Invocation& invocation) {
   return ask(invocation, "org.sandboxd.Host.Profiles", Json::object(), [&](const Json& answer) {
     const Json profiles = answer.value("profiles", Json::array());
     if (invocation.globals.json) return print_value(invocation, profiles);
-    Table table{.header = {"PROFILE", "DESCRIPTION"}};
+    Table table{.header = {"PROFILE", "DESCRIPTION", "MAY USE"}};
     for (const Json& profile : profiles)
-      table.rows.push_back({text_of(profile, "name"), text_of(profile, "description")});
+      table.rows.push_back({text_of(profile, "name"), text_of(profile, "description"), text_of(profile, "may_use")});
     return print(invocation, render(table, output_style()));
   });
 }

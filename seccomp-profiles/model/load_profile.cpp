@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kMaxLineage = 8;
 constexpr std::size_t kMaxLandlock = 64;
+constexpr std::size_t kMaxIds = 64;
 constexpr std::uint64_t kMaxCount = 1ULL << 30;
 
 constexpr std::array<std::string_view, 3> kRoots = {"usr", "directory", "host"};
@@ -49,6 +50,13 @@ bool is_env_name(std::string_view name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
   if (name.empty() || name.size() > 255 || !letter(name.front())) return false;
   return std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+}
+
+bool is_account_name(std::string_view name) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  if (name.empty() || name.size() > 32 || !letter(name.front())) return false;
+  const auto plain = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '$'; };
+  return std::ranges::all_of(name, plain);
 }
 
 Status read_filter(const Cursor& at, Profile& profile) {
@@ -252,6 +260,41 @@ Status read_landlock(const Cursor& at, Profile& profile) {
   return {};
 }
 
+// Names are what passwd(5) and group(5) have; which id is meant, and whether there is one, is for who knows the host.
+Result<std::vector<std::string>> ids_at(const Cursor& at, std::string_view kind) {
+  constexpr std::uint64_t kMaxId = 4294967294;  // 4294967295 is no id (chown(2))
+  TRY_ASSIGN(const std::vector<Cursor> items, at.items());
+  std::vector<std::string> ids;
+  for (const Cursor& item : items) {
+    std::string id;
+    if (item.node().kind == JsonNode::Kind::kUnsigned) {
+      TRY_ASSIGN(const std::uint64_t number, item.number(0, kMaxId));
+      id = fmt::format("{}", number);
+    } else {
+      TRY_ASSIGN(id, item.text());
+      if (!is_account_name(id)) return item.unexpected(fmt::format("a {}'s name, or its id as a number", kind));
+    }
+    if (std::ranges::find(ids, id) != ids.end())
+      return item.error(fmt::format("{} is listed twice", sandboxd::quoted(id)));
+    ids.push_back(std::move(id));
+  }
+  if (ids.size() > kMaxIds)
+    return at.error(fmt::format("has more than {} entries; make a group of them in /etc/group", kMaxIds));
+  return ids;
+}
+
+// null: no such list, as if it had been left out.
+Status read_users(const Cursor& at, Profile& profile) {
+  if (at.node().kind == JsonNode::Kind::kNull) return {};
+  TRY_ASSIGN(profile.who.users, ids_at(at, "user"));
+  return {};
+}
+Status read_groups(const Cursor& at, Profile& profile) {
+  if (at.node().kind == JsonNode::Kind::kNull) return {};
+  TRY_ASSIGN(profile.who.groups, ids_at(at, "group"));
+  return {};
+}
+
 Status read_reasons(const Cursor& at, Profile& profile) {
   constexpr std::array<std::string_view, 2> kKinds = {"boundary", "lint"};
   TRY_ASSIGN(const auto members, at.members());
@@ -297,6 +340,8 @@ constexpr std::array kProfileKeys = {
     ProfileKey{"env", read_env, true},
     ProfileKey{"limits", read_limits, true},
     ProfileKey{"files", read_files, false},
+    ProfileKey{"users", read_users, false},
+    ProfileKey{"groups", read_groups, false},
     ProfileKey{"landlock", read_landlock, false},
     ProfileKey{"reasons", read_reasons, false},
 };
@@ -332,6 +377,7 @@ class ProfileLoader {
     }
     profile.name = name;
     profile.file = source.file;
+    if (file.has("users") || file.has("groups")) profile.who = {};
     for (const ProfileKey& key : kProfileKeys) {
       if (file.has(key.name)) {
         TRY_ASSIGN(const Cursor at, file.member(key.name));

@@ -1,6 +1,7 @@
 // A profile file as a value: the most that a jail of that kind may have. A profile may inherit another: what it says
 // replaces what it inherits, key by key (and name by name in `env` and `limits`). Sizes are bytes, times microseconds; 0 is
 // no limit where a file says "infinity".
+// Who may use it (`users`, `groups`) is one thing: a file that gives either says all of it anew.
 // Pure: files come through a ProfileSource.
 #pragma once
 
@@ -47,12 +48,21 @@ struct ProfileLandlock {
   bool operator==(const ProfileLandlock&) const = default;
 };
 
+// Who may use the profile: names, or ids in digits. A list that is not there names nobody; without either it is everybody.
+struct ProfileUsers {
+  std::optional<std::vector<std::string>> users{};
+  std::optional<std::vector<std::string>> groups{};
+
+  bool operator==(const ProfileUsers&) const = default;
+};
+
 // Every key has been given, by the file or what it inherits. The lists of words hold those that the schema names.
 struct Profile {
   std::string name{};
   std::string description{};
   std::string file{};
   std::vector<std::string> lineage{};  // files, this one's first
+  ProfileUsers who{};
   std::string filter{};
   std::vector<std::string> roots{};      // usr, directory, host
   std::vector<std::string> networks{};   // none, host

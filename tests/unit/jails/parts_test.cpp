@@ -5,7 +5,6 @@
 #include "daemon/jails/events.h"
 #include "daemon/jails/random_id.h"
 #include "daemon/jails/table.h"
-#include "daemon/jails/user_names.h"
 #include "tests/unit/jails/fakes.h"
 
 namespace sandboxd::jails {
@@ -37,16 +36,6 @@ TEST(RandomId, IsUniqueAndCitable) {
     EXPECT_EQ(id.find_first_not_of("abcdefghijklmnopqrstuvwxyz234567-"), std::string::npos);
     EXPECT_TRUE(ids.insert(id).second);
   }
-}
-
-TEST(Passwd, GivesTheFirstNameOfEachId) {
-  const auto names = parse_passwd(
-      "root:x:0:0::/root:/bin/sh\nbad\nalice:x:1000:1000:::\nalias:x:1000:1::/:/\n:x:7:7::/:\nneg:x:-1:0::/"
-      ":\nlast:x:9");
-  EXPECT_EQ(names.size(), 3U);
-  EXPECT_EQ(names.at(0), "root");
-  EXPECT_EQ(names.at(1000), "alice");
-  EXPECT_EQ(names.at(9), "last");
 }
 
 TEST(EventLog, GivesLateSubscribersWhatIsKept) {

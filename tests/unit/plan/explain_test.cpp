@@ -50,6 +50,17 @@ TEST(Explain, SaysWhoseGroupsAreHidden) {
   EXPECT_EQ(value["binds"][1]["groups"], "mapped");
 }
 
+TEST(ProfileJson, SaysWhoMayUseIt) {
+  wire::Profile profile = some_profile();
+  EXPECT_EQ(nlohmann::json::parse(profile_json(profile))["may_use"], "everybody");
+  EXPECT_FALSE(nlohmann::json::parse(profile_json(profile)).contains("users"));
+  profile.who = {true, {{"alice", 1000}}, {}};
+  const auto value = nlohmann::json::parse(profile_json(profile));
+  EXPECT_EQ(value["may_use"], "users alice");
+  EXPECT_EQ(value["users"][0], (nlohmann::json{{"name", "alice"}, {"id", 1000}}));
+  EXPECT_TRUE(value["groups"].empty());
+}
+
 TEST(ProfileJson, NamesTheProfileAndItsLimits) {
   const auto value = nlohmann::json::parse(profile_json(some_profile()));
   EXPECT_EQ(value["name"], "strict");

@@ -271,5 +271,47 @@ TEST(MakePlan, AlwaysNarrowsItsProfile) {
   EXPECT_GT(plans, 200);
 }
 
+wire::Profile restricted_profile() {
+  wire::Profile profile = some_profile();
+  profile.who = {true, {{"bob", 1002}}, {{"devs", 2000}, {"3000", 3000}}};
+  return profile;
+}
+
+bool may_start(Context context, const wire::Profile& profile) {
+  return std::holds_alternative<wire::JailPlan>(make_plan(some_spec(), profile, context));
+}
+
+TEST(ProfileUsers, AreRefusedByNameAndToldWhoMay) {
+  const Outcome outcome = make_plan(some_spec(), restricted_profile(), some_context());
+  ASSERT_TRUE(std::holds_alternative<Denied>(outcome));
+  EXPECT_EQ(std::get<Denied>(outcome), (Denied{"profile 'default': users", "users bob and groups devs, 3000"}));
+}
+
+TEST(ProfileUsers, MayByUidGroupOrSupplementaryGroup) {
+  Context bob = some_context();
+  bob.uid = 1002;
+  EXPECT_TRUE(may_start(bob, restricted_profile()));
+  Context member = some_context();
+  member.gid = 3000;
+  EXPECT_TRUE(may_start(member, restricted_profile()));
+  Context supplementary = some_context();
+  supplementary.groups = {7, 2000};
+  EXPECT_TRUE(may_start(supplementary, restricted_profile()));
+  supplementary.groups = {7, 1002};  // a user's number is no group's
+  EXPECT_FALSE(may_start(supplementary, restricted_profile()));
+}
+
+TEST(ProfileUsers, AreEverybodyWithoutTheKeysAndTheAdminAlways) {
+  EXPECT_TRUE(may_start(some_context(), some_profile()));
+  wire::Profile nobodys = some_profile();
+  nobodys.who.restricted = true;
+  Context root = some_context();
+  root.uid = root.gid = 0;
+  EXPECT_FALSE(may_start(root, nobodys));
+  root.admin = true;
+  EXPECT_TRUE(may_start(root, nobodys));
+  EXPECT_EQ(to_text(nobodys.who), "nobody but the administrator");
+}
+
 }  // namespace
 }  // namespace sandboxd::plan

@@ -84,6 +84,23 @@ TEST(CompileSet, TakesAProfilesFilesAlongAndIntoItsHash) {
   EXPECT_THAT(compile_set(sources).error().message(), HasSubstr("at most 65536"));
 }
 
+TEST(CompileSet, LooksUpWhoMayUseAProfile) {
+  const TempTree tree;
+  SetSources sources = with_folder(tree);
+  sources.accounts = {tree.write("passwd", "alice:x:1000:1000:::\n"),
+                      tree.write("group", "alice:x:1001:\ndevs:x:2000:x\n")};
+  tree.write("profiles.d/ours.json",
+             R"({"name":"ours","description":"d","inherits":"default","users":["alice",7],"groups":["devs"]})");
+  const Result<wire::ProfileSet> set = compile_set(sources);
+  ASSERT_TRUE(set.ok()) << set.error().message();
+  EXPECT_EQ(set->find("ours")->who, (wire::ProfileUsers{true, {{"alice", 1000}, {"7", 7}}, {{"devs", 2000}}}));
+  EXPECT_FALSE(set->find("default")->who.restricted);
+  EXPECT_NE(set->find("ours")->hash, set->find("default")->hash);
+  sources.accounts.group = tree.write("other", "users:x:100:\n");
+  EXPECT_THAT(compile_set(sources).error().message(), HasSubstr("profile 'ours': no group 'devs' in"));
+  EXPECT_THAT(compile_set(sources).error().message(), HasSubstr("give the id as a number"));
+}
+
 TEST(CompileSet, HashesTellSetsApart) {
   const TempTree tree;
   const Result<wire::ProfileSet> first = compile_set(with_folder(tree));

@@ -283,6 +283,36 @@ TEST(ProfileReasons, GoWithWhatAHeirTakesAway) {
   EXPECT_TRUE(profile->reasons.contains("filter"));
 }
 
+std::string heir_with(const std::string& more) {
+  return R"({"name":"h","description":"d","inherits":"p")" + more + "}";
+}
+
+ProfileUsers users_of_heir(const std::string& parent, const std::string& heir) {
+  const Result<Profile> profile = load_profile("h", source_of({{"p", {with_more(parent)}}, {"h", {heir_with(heir)}}}));
+  EXPECT_TRUE(profile.ok()) << profile.error().message();
+  return profile->who;
+}
+
+TEST(ProfileUsersKeys, AreInheritedOrSaidAnewAsAWhole) {
+  const std::string parent = R"("users":["alice",1001],"groups":["devs"])";
+  const auto inherited = users_of_heir(parent, "");
+  EXPECT_THAT(inherited.users.value(), ElementsAre("alice", "1001"));
+  EXPECT_THAT(inherited.groups.value(), ElementsAre("devs"));
+  const auto own = users_of_heir(parent, R"(,"groups":["ops"])");
+  EXPECT_FALSE(own.users.has_value()) << "the parent's users may not use what is for ops";
+  EXPECT_THAT(own.groups.value(), ElementsAre("ops"));
+  EXPECT_TRUE(users_of_heir(parent, R"(,"users":[])").users.value().empty());
+  EXPECT_EQ(users_of_heir(parent, R"(,"users":null)"), ProfileUsers{});
+}
+
+TEST(ProfileUsersKeys, RefuseWhatIsNoAccount) {
+  EXPECT_THAT(fault_of_more(R"("users":["1001"])"), HasSubstr("a user's name, or its id as a number"));
+  EXPECT_THAT(fault_of_more(R"("groups":["a b"])"), HasSubstr("a group's name"));
+  EXPECT_THAT(fault_of_more(R"("users":[4294967295])"), HasSubstr("from 0 to 4294967294"));
+  EXPECT_THAT(fault_of_more(R"("users":["a","a"])"), HasSubstr("listed twice"));
+  EXPECT_THAT(fault_of_more(R"("users":"alice")"), HasSubstr("expected an array"));
+}
+
 TEST(ProfileLandlock, TellsAnEmptyListFromNone) {
   const Result<Profile> profile = load_profile(
       "p", source_of({{"p", {with_more(R"("landlock":{"tcp_connect":[],"execute":["/usr"],"optional":["tcp"]})")}}}));
