@@ -12,7 +12,6 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <grp.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,11 +19,10 @@
 #include "base/unique_fd.h"
 #include "bench/live.h"
 #include "bench/row.h"
+#include "bench/user.h"
 
 namespace sandboxd::bench {
 namespace {
-
-constexpr uid_t kUser = 12345;
 
 // As the audit log writes: over zeros that are there already, so that no fdatasync(2) is a journal's commit.
 class DurableFile {
@@ -114,10 +112,6 @@ int main(int argc, char** argv) {
     std::perror("exec: make a file in the directory");
     return 2;
   }
-  if (::geteuid() == 0 && (::setgroups(0, nullptr) < 0 || ::setresgid(bench::kUser, bench::kUser, bench::kUser) < 0 ||
-                           ::setresuid(bench::kUser, bench::kUser, bench::kUser) < 0)) {
-    std::perror("exec: take the user's uid");
-    return 2;
-  }
+  if (!bench::become_user("exec")) return 2;
   return bench::run(options, file);
 }

@@ -20,12 +20,11 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "bench/user.h"
 #include "sandboxd/client.h"
 
 namespace sandboxd::bench {
 namespace {
-
-constexpr uid_t kUser = 12345;
 
 struct Options {
   std::string socket{};

@@ -20,12 +20,12 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "bench/row.h"
+#include "bench/user.h"
 #include "sandboxd/client.h"
 
 namespace sandboxd::bench {
 namespace {
 
-constexpr uid_t kUser = 12345;
 constexpr int kWarm = 20;
 constexpr std::size_t kParts = 10;
 
@@ -101,10 +101,7 @@ int measure(client::Client& client, const Options& options, std::vector<std::str
 }
 
 int run(const Options& options) {
-  if (::setegid(kUser) < 0 || ::seteuid(kUser) < 0) {
-    std::perror("load: take the user's uid");
-    return 2;
-  }
+  if (!become_user("load")) return 2;
   auto client = client::Client::connect({.socket = options.socket});
   if (!client) {
     fmt::print(stderr, "load: {}\n", client.error().text);

@@ -13,7 +13,6 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <grp.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,13 +21,12 @@
 #include "base/text.h"
 #include "bench/live.h"
 #include "bench/row.h"
+#include "bench/user.h"
 
 extern char** environ;
 
 namespace sandboxd::bench {
 namespace {
-
-constexpr uid_t kUser = 12345;
 
 struct Options {
   std::string socket{};
@@ -121,10 +119,6 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "usage: bench_stream --socket PATH [--rounds N] [--mebibytes N]\n");
     return 2;
   }
-  if (::geteuid() == 0 && (::setgroups(0, nullptr) < 0 || ::setresgid(bench::kUser, bench::kUser, bench::kUser) < 0 ||
-                           ::setresuid(bench::kUser, bench::kUser, bench::kUser) < 0)) {
-    std::perror("stream: take the user's uid");
-    return 2;
-  }
+  if (!bench::become_user("stream")) return 2;
   return bench::run(options);
 }

@@ -68,7 +68,7 @@ build() {
   # Paths in the cache are relative to the checkout: a fresh clone finds what another one compiled.
   export CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1
   mkdir -p "$top/build"
-  (cd "$top" && cmake --preset "$preset" "$@" && cmake --build --preset "$preset" -j "$(build_jobs)") >"$log" 2>&1 || built=$?
+  (cd "$top" && cmake --preset "$preset" -DPython3_EXECUTABLE=/usr/bin/python3 "$@" && cmake --build --preset "$preset" -j "$(build_jobs)") >"$log" 2>&1 || built=$?
   # Through sudo: whose the checkout is, may build there too. What is below build/PRESET stays root's: root runs it in the tests.
   chown --no-dereference --reference="$top" "$top/build" "$log"
   if [ "$built" -ne 0 ]; then
