@@ -20,6 +20,7 @@ namespace sandboxd::init {
 inline constexpr std::size_t kMaxStrings = 16384;
 inline constexpr std::size_t kMaxRlimits = 16;
 inline constexpr std::size_t kMaxLandlockRows = 256;
+inline constexpr std::size_t kMaxTmpfs = 64;  // bits of InitEventRecord::full
 
 struct Rlimit {
   std::uint32_t resource;
@@ -60,6 +61,8 @@ struct Plan {
   std::uint64_t landlock_fs = 0, landlock_net = 0, landlock_scoped = 0;
   const sock_filter* filter = nullptr;
   std::size_t filter_count = 0;
+  std::array<const char*, kMaxTmpfs> tmpfs{};
+  std::size_t tmpfs_count = 0;
   JobPlan job{};  // of the first job; its wall_time is the jail's, its rlimits are those of every job
 };
 
@@ -99,6 +102,8 @@ void send_event(const State& state, const wire::InitEventRecord& record, std::sp
 // Says why on the sync socket and exits: nothing of the workload has run.
 [[noreturn]] void give_up(const char* step, const Outcome& why);
 [[noreturn]] void end_jail();
+// scratch.cpp: kLook.
+void tell_full(const State& state);
 // plan.cpp
 Outcome read_plan(int fd, Plan& plan);
 

@@ -114,6 +114,7 @@ void read_control(State& state) {
     case wire::InitCommand::kSignal:
     case wire::InitCommand::kRelease:
     case wire::InitCommand::kKillJob: return obey_of_job(command);
+    case wire::InitCommand::kLook: return tell_full(state);
     case wire::InitCommand::kEnd: break;
   }
   end_jail();

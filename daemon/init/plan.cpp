@@ -70,6 +70,12 @@ void read_filter(wire::View& view, Plan& plan) {
   plan.filter = reinterpret_cast<const sock_filter*>(view.skip(plan.filter_count * sizeof(sock_filter)));
 }
 
+void read_tmpfs(wire::View& view, Plan& plan) {
+  plan.tmpfs_count = view.count();
+  if (plan.tmpfs_count > kMaxTmpfs) return view.fail();
+  for (std::size_t i = 0; i < plan.tmpfs_count; ++i) plan.tmpfs[i] = text_of(view);
+}
+
 }  // namespace
 
 Outcome read_plan(int fd, Plan& plan) {
@@ -91,6 +97,7 @@ Outcome read_plan(int fd, Plan& plan) {
   read_rlimits(view, plan);
   read_landlock(view, plan);
   read_filter(view, plan);
+  read_tmpfs(view, plan);
   plan.job.workdir = text_of(view);
   plan.job.argv = g_strings.data();
   const std::size_t env = put_strings(view, 0);

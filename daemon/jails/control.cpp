@@ -43,9 +43,7 @@ bool are_streams(const std::vector<UniqueFd>& fds) {
   return true;
 }
 
-bool is_known(wire::InitEvent event) {
-  return event >= wire::InitEvent::kStreams && event <= wire::InitEvent::kJobGone;
-}
+bool is_known(wire::InitEvent event) { return event >= wire::InitEvent::kStreams && event <= wire::InitEvent::kFull; }
 
 }  // namespace
 

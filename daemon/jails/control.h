@@ -31,6 +31,8 @@ class Control {
   Status send(wire::InitCommand command, std::int32_t value, std::uint32_t job = 0, std::span<const int> fds = {});
   // One more job may be spoken of.
   void expect_job() { most_events_ += kEventsPerJob; }
+  // One more answer that is of no job.
+  void expect_answer() { ++most_events_; }
   void close();
 
  private:

@@ -214,9 +214,13 @@ void Jail::on_event(const wire::InitEventRecord& record) {
     const auto keep = found->second;
     return keep->on_event(record);
   }
-  // The jail's own deadline is all that there is to say of no job.
-  if (record.job == 0 && record.event != wire::InitEvent::kWallTime) return on_breach("an event of no job");
+  // The jail's own deadline, and its tmpfs, are all that there is to say of no job.
+  const bool of_jail = record.event == wire::InitEvent::kWallTime || record.event == wire::InitEvent::kFull;
+  if (record.job == 0 && !of_jail) return on_breach("an event of no job");
   switch (record.event) {
+    case wire::InitEvent::kFull:
+      if (record.job != 0 || !limit_watch_.on_full(record.full)) on_breach("an answer to no question");
+      return;
     case wire::InitEvent::kWallTime:
       if (!cause_) cause_ = EndCause{protocol::Verdict::kTimeoutWall, reached("wall_time", plan_.limits)};
       return;

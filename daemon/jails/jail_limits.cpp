@@ -45,8 +45,16 @@ Status Jail::start_limits() {
         return stat->usage;
       },
       [this](EndCause cause) { end_by(std::move(cause)); }));
-  return limit_watch_.start(services_.loop, meter_, plan_.limits,
-                            [this](const std::string& kind, const std::string& detail) { emit(kind, detail); });
+  TRY(limit_watch_.start(services_.loop, meter_, plan_.limits,
+                         [this](const std::string& kind, const std::string& detail) { emit(kind, detail); }));
+  std::vector<LimitWatch::Scratch> scratch;
+  for (const wire::Tmpfs& row : plan_.tmpfs) scratch.push_back({row.path, row.size, row.inodes});
+  limit_watch_.watch_scratch(std::move(scratch), [this] {
+    control_.expect_answer();
+    // A jail whose control socket is full or gone has no news of its tmpfs.
+    (void)control_.send(wire::InitCommand::kLook, 0);
+  });
+  return {};
 }
 
 void Jail::stop_limits() {

@@ -170,6 +170,7 @@ void Job::on_event(const wire::InitEventRecord& record) {
       streams_.writers_are_gone();
       record_end();
       return maybe_report();
+    case wire::InitEvent::kFull: return links_.breach("an answer of a job that is the jail's");
     case wire::InitEvent::kStreams: return;
   }
 }

@@ -1,8 +1,10 @@
 #include "daemon/jails/limit_watch.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 
@@ -14,6 +16,7 @@ using wire::StartedFd;
 constexpr std::uint64_t kLookEvery = 1'000'000;
 constexpr std::uint64_t kTellEvery = 10'000'000;
 constexpr std::uint64_t kFullPercent = 90;
+constexpr std::uint64_t kAskAfter = 1U << 16;     // bytes that the jail's memory has changed by
 constexpr std::uint32_t kSlowHundredths = 20'00;  // of the last ten seconds some process waited for memory
 
 }  // namespace
@@ -21,10 +24,12 @@ constexpr std::uint32_t kSlowHundredths = 20'00;  // of the last ten seconds som
 bool LimitWatch::Edge::begins(bool now_on) {
   const bool rose = now_on && !on;
   on = now_on;
+  waits = false;
   if (!rose) return false;
   const std::uint64_t now = monotonic_usec();
   if (told_at != 0 && now - told_at < kTellEvery) {
     on = false;  // tried again: a state that lasts is told in the end
+    waits = true;
     return false;
   }
   told_at = now;
@@ -58,11 +63,12 @@ void LimitWatch::finish() {
   pids_watch_.stop();
   look_.stop();
   emit_ = {};
+  ask_ = {};
   meter_ = nullptr;
 }
 
 bool LimitWatch::looks() const {
-  const bool memory = limits_.memory_max != 0 && meter_->fd(StartedFd::kMemoryCurrent) >= 0;
+  const bool memory = (limits_.memory_max != 0 || ask_) && meter_->fd(StartedFd::kMemoryCurrent) >= 0;
   return memory || limits_.cpu_max != 0;
 }
 
@@ -87,6 +93,7 @@ void LimitWatch::on_pids() {
 void LimitWatch::look() {
   look_at_memory();
   if (meter_ != nullptr) look_at_cpu();
+  if (meter_ != nullptr) look_at_scratch();
   if (meter_ != nullptr) set_limits(limits_);
 }
 
@@ -112,6 +119,38 @@ void LimitWatch::look_at_cpu() {
     emit_("throttled", fmt::format(R"({{"throttled":{},"periods":{},"cpu_max":{}}})", now->throttled,
                                    now->throttled_periods, limits_.cpu_max));
   }
+}
+
+void LimitWatch::watch_scratch(std::vector<Scratch> scratch, std::function<void()> ask) {
+  scratch_ = std::move(scratch);
+  scratch_full_.assign(scratch_.size(), {});
+  ask_ = std::move(ask);
+  set_limits(limits_);
+}
+
+void LimitWatch::look_at_scratch() {
+  if (!ask_ || asked_ || scratch_.empty()) return;
+  const auto current = meter_->amount(StartedFd::kMemoryCurrent);
+  if (!current) return;
+  const std::uint64_t changed = std::max(*current, asked_at_memory_) - std::min(*current, asked_at_memory_);
+  // A state that began while it was not to be told yet is asked for again.
+  const bool untold = std::ranges::any_of(scratch_full_, &Edge::waits);
+  if (changed < kAskAfter && !untold) return;
+  asked_ = true;
+  asked_at_memory_ = *current;
+  ask_();
+}
+
+bool LimitWatch::on_full(std::uint64_t full) {
+  if (!asked_ || (scratch_.size() < 64 && full >> scratch_.size() != 0)) return false;
+  asked_ = false;
+  for (std::size_t i = 0; i < scratch_.size() && meter_ != nullptr; ++i) {
+    if (!scratch_full_[i].begins((full >> i & 1U) != 0)) continue;
+    const nlohmann::json detail = {
+        {"path", scratch_[i].path}, {"size", scratch_[i].size}, {"inodes", scratch_[i].inodes}};
+    emit_("disk_full", detail.dump());
+  }
+  return true;
 }
 
 }  // namespace sandboxd::jails

@@ -96,6 +96,7 @@ wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& p
   add_rules(init, plan, profile, known);
   if (options.landlock_abi >= kTcpAbi) add_ports(init, profile.landlock);
   init.filter = profile.filter;
+  for (const wire::Tmpfs& row : plan.tmpfs) init.tmpfs.push_back(row.path);
   init.workdir = plan.job.workdir;
   init.argv = plan.job.argv;
   init.env = plan.job.env;

@@ -33,6 +33,7 @@ enum class InitEvent : std::uint32_t {
   kWallTime = 5,    // a deadline passed and what it was for has been killed: the job's, or, with job 0, the jail's
   kJobReady = 6,    // an exec'd job waits for kRelease
   kJobGone = 7,     // the last of an exec'd job: value = processes that outlived it, killed or kept as the plan says
+  kFull = 8,  // the answer to kLook, of no job: bit n of `full` = the plan's tmpfs n has no block or no inode left
 };
 enum class InitCommand : std::uint32_t {
   kSignal = 1,     // value = signal number, to the job's process group
@@ -41,6 +42,7 @@ enum class InitCommand : std::uint32_t {
   kExec = 4,       // descriptors: the plan, and, where it says so, the program
   kRelease = 5,    // the job may exec
   kKillJob = 6,    // SIGKILL for the job's first process; kJobExited and kJobGone follow. Also before kRelease
+  kLook = 7,       // which of the jail's tmpfs are full? kFull answers
 };
 
 struct InitEventRecord {
@@ -51,10 +53,11 @@ struct InitEventRecord {
   std::uint64_t user_usec = 0;
   std::uint64_t system_usec = 0;
   std::uint64_t max_rss_bytes = 0;
+  std::uint64_t full = 0;
   char step[24] = {};
   char text[120] = {};
 };
-static_assert(std::is_trivially_copyable_v<InitEventRecord> && sizeof(InitEventRecord) == 184);
+static_assert(std::is_trivially_copyable_v<InitEventRecord> && sizeof(InitEventRecord) == 192);
 
 struct InitCommandRecord {
   InitCommand command{};

@@ -73,6 +73,7 @@ std::vector<std::uint8_t> encode_init_plan(const InitPlan& plan) {
   writer.put(static_cast<std::uint32_t>(plan.filter.size() / 8));
   writer.align(8);
   for (const std::uint8_t byte : plan.filter) writer.put(byte);
+  put_texts(writer, plan.tmpfs);
   put_text(writer, plan.workdir);
   put_texts(writer, plan.argv);
   put_texts(writer, plan.env);

@@ -5,6 +5,7 @@
 //   Landlock: u64 handled_fs, u64 handled_net, u64 scoped, u32 count x {bytes path\0, u64 access},
 //     TCP ports: u32 count x {u64 access, u64 port}
 //   filter: u32 count, aligned to 8, count x sock_filter
+//   paths of the tmpfs, in the plan's order: u32 count x bytes\0
 //   workdir: bytes\0; argv: u32 count x bytes\0; env: u32 count x bytes\0
 // Without argv the jail is a session: its first job takes its id, is looked at like any other, and ends instead of an exec.
 // Every text ends with a NUL that its length counts, so that a pointer into the mapping can go to execve(2).
@@ -51,6 +52,7 @@ struct InitPlan {
   std::vector<LandlockRow> landlock{};
   std::vector<LandlockPort> landlock_ports{};
   std::vector<std::uint8_t> filter{};  // sock_filter[]
+  std::vector<std::string> tmpfs{};
   std::string workdir{};
   std::vector<std::string> argv{};
   std::vector<std::string> env{};

@@ -104,6 +104,12 @@ int keep_writing(long) {
   return 1;
 }
 
+// Until there is no room, and then nothing.
+int full(long) {
+  static_cast<void>(file_of("/tmp/file", 1L << 20));
+  for (;;) pause();
+}
+
 // Past the page cache, so that each write waits for the disk's turn.
 int disk(long mib) {
   constexpr std::size_t kBlock = 64 * 1024;
@@ -314,6 +320,7 @@ constexpr Kind kKinds[] = {
     {"processes", processes_of_memory},
     {"tmpfs", [](long mib) { return file_of("/tmp/file", mib); }},
     {"cache", [](long mib) { return file_of("file", mib); }},
+    {"full", full},
     {"disk", disk},
     {"write", keep_writing},
     {"forks", forks},

@@ -20,6 +20,7 @@ wire::InitPlan sample() {
   plan.landlock_scoped = 3;
   plan.landlock = {{"/", 5}, {"/tmp", 0x7FFF}};
   plan.filter.assign(16, 6);
+  plan.tmpfs = {"/tmp", "/dev/shm"};
   plan.workdir = "/work";
   plan.argv = {"/bin/echo", "a b", ""};
   plan.env = {"PATH=/usr/bin"};
@@ -48,6 +49,8 @@ TEST(InitPlan, ComesBackAsItWasWritten) {
   EXPECT_EQ(plan.landlock[1].access, 0x7FFFU);
   EXPECT_EQ(plan.filter_count, 2U);
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(plan.filter) % alignof(sock_filter), 0U);
+  ASSERT_EQ(plan.tmpfs_count, 2U);
+  EXPECT_STREQ(plan.tmpfs[1], "/dev/shm");
   EXPECT_STREQ(plan.job.workdir, "/work");
   EXPECT_STREQ(plan.job.argv[1], "a b");
   EXPECT_STREQ(plan.job.argv[2], "");
