@@ -17,7 +17,7 @@ Json job_of(const std::string& jail, std::uint32_t job) {
   return parameters;
 }
 
-// Of a list that may take several replies.
+// Of one reply; all_of() takes those of a list that may need several.
 template <class T> Expected<void> append_items(const Json& parameters, const char* key, std::vector<T>& all) {
   if (!has(parameters, key)) return malformed(std::string("no member '") + key + "'");
   for (const Json& item : parameters[key]) {
@@ -28,6 +28,20 @@ template <class T> Expected<void> append_items(const Json& parameters, const cha
     all.push_back(std::move(value));
   }
   return {};
+}
+
+template <class T, class Inside>
+Expected<std::vector<T>> all_of(Inside& inside, const char* method, const Json& parameters, const char* key) {
+  Expected<Sent> sent = send_call(inside, method, parameters);
+  if (!sent) return std::move(sent).error();
+  std::vector<T> all;
+  for (;;) {
+    Result<Message> message = sent->connection.receive(inside.deadline());
+    if (!message.ok()) return error_of(message.error());
+    if (!message->error.empty()) return error_of(*message);
+    if (Expected<void> taken = append_items(message->parameters, key, all); !taken) return std::move(taken).error();
+    if (!message->continues) return all;
+  }
 }
 
 }  // namespace
@@ -159,16 +173,7 @@ Expected<void> Client::remove(const std::string& jail, bool force) noexcept {
 }
 
 Expected<std::vector<JailInfo>> Client::list() noexcept {
-  Expected<Sent> sent = send_call(*inside_, "org.sandboxd.Jail.List", Json::object());
-  if (!sent) return std::move(sent).error();
-  std::vector<JailInfo> all;
-  for (;;) {
-    Result<Message> message = sent->connection.receive(inside_->deadline());
-    if (!message.ok()) return error_of(message.error());
-    if (!message->error.empty()) return error_of(*message);
-    if (Expected<void> taken = append_items(message->parameters, "jails", all); !taken) return std::move(taken).error();
-    if (!message->continues) return all;
-  }
+  return all_of<JailInfo>(*inside_, "org.sandboxd.Jail.List", Json::object(), "jails");
 }
 
 Expected<JailInfo> Client::inspect(const std::string& jail) noexcept {
@@ -180,11 +185,7 @@ Expected<JailInfo> Client::inspect(const std::string& jail) noexcept {
 Expected<std::vector<JailStats>> Client::stats(const std::string& jail) noexcept {
   Json parameters = Json::object();
   if (!jail.empty()) parameters["jail"] = jail;
-  Expected<Json> answer = inside_->ask("org.sandboxd.Jail.Stats", parameters);
-  if (!answer) return std::move(answer).error();
-  std::vector<JailStats> all;
-  if (Expected<void> taken = append_items(*answer, "stats", all); !taken) return std::move(taken).error();
-  return all;
+  return all_of<JailStats>(*inside_, "org.sandboxd.Jail.Stats", parameters, "stats");
 }
 
 Expected<std::vector<Fact>> Client::update(const std::string& jail, const AskedLimits& limits) noexcept {

@@ -6,6 +6,7 @@
 
 #include "daemon/api/failure.h"
 #include "daemon/api/limits.h"
+#include "daemon/api/listing.h"
 #include "daemon/api/run.h"
 #include "daemon/api/sessions.h"
 #include "protocol/codec.h"
@@ -16,7 +17,6 @@ namespace sandboxd::api {
 namespace {
 
 constexpr std::size_t kMaxJailName = 256;
-constexpr std::size_t kListReply = 256U << 10;  // bytes; a longer list takes several replies
 constexpr std::uint64_t kDefaultSignal = 15;
 constexpr std::uint64_t kMaxSignal = 64;
 constexpr std::uint64_t kDefaultGraceUsec = 10'000'000;
@@ -29,32 +29,6 @@ bool read_jail(Call& call, std::string& jail) {
   const protocol::Checked wrong = reader.finish();
   if (wrong) call.fail(*wrong);
   return !wrong;
-}
-
-struct Listing {
-  std::vector<protocol::JailInfo> jails;
-  std::size_t next = 0;
-
-  // As many as one reply has room for.
-  Json some() {
-    Json part = Json::array();
-    for (std::size_t size = 0; next < jails.size() && size < kListReply; ++next) {
-      part.push_back(protocol::encode(jails[next], protocol::kArgvListed));
-      size += protocol::to_text(part.back()).size();
-    }
-    return part;
-  }
-  [[nodiscard]] bool complete() const { return next == jails.size(); }
-};
-
-// Goes on when the client has read enough: a list for an admin can be larger than what may wait for a client.
-void send_list(Call& call, Listing& listing) {
-  while (call.open() && !call.pressed()) {
-    Json jails = listing.some();
-    const Json reply = {{"jails", std::move(jails)}, {"complete", listing.complete()}};
-    if (listing.complete() || !call.more()) return call.reply(reply);
-    call.reply_more(reply);
-  }
 }
 
 }  // namespace
@@ -176,11 +150,11 @@ void JailService::list(const CallPtr& call) {
   if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
   auto answer = supervisor_.list(client_of(call->peer()));
   if (const auto* failure = std::get_if<jails::Failure>(&answer)) return fail(*call, *failure);
-  auto listing = std::make_shared<Listing>(Listing{std::get<std::vector<protocol::JailInfo>>(std::move(answer))});
-  call->on_pressure([call = call.get(), listing](bool pressed) {
-    if (!pressed) send_list(*call, *listing);
-  });
-  send_list(*call, *listing);
+  auto jails = std::get<std::vector<protocol::JailInfo>>(std::move(answer));
+  const std::size_t count = jails.size();
+  reply_listing(call, {"jails", count, [jails = std::move(jails)](std::size_t i) {
+                         return protocol::encode(jails[i], protocol::kArgvListed);
+                       }});
 }
 
 void JailService::inspect(const CallPtr& call) {

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/api/failure.h"
+#include "daemon/api/listing.h"
 #include "protocol/codec.h"
 #include "protocol/reader.h"
 
@@ -20,12 +21,11 @@ void stats(jails::Supervisor& supervisor, const CallPtr& call) {
   if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
   std::optional<std::string> name;
   if (!jail.empty()) name = jail;
-  const auto answer = supervisor.stats(client_of(call->peer()), name);
+  auto answer = supervisor.stats(client_of(call->peer()), name);
   if (const auto* failure = std::get_if<jails::Failure>(&answer)) return fail(*call, *failure);
-  Json list = Json::array();
-  for (const protocol::JailStats& one : std::get<std::vector<protocol::JailStats>>(answer))
-    list.push_back(protocol::encode(one));
-  call->reply({{"stats", std::move(list)}});
+  auto rows = std::get<std::vector<protocol::JailStats>>(std::move(answer));
+  const std::size_t count = rows.size();
+  reply_listing(call, {"stats", count, [rows = std::move(rows)](std::size_t i) { return protocol::encode(rows[i]); }});
 }
 
 void update(jails::Supervisor& supervisor, const CallPtr& call) {

@@ -80,9 +80,8 @@ def inspect(jail: str) -> Call[JailInfo]:
     return Call(JAIL + "Inspect", _on(jail), lambda fields: JailInfo.from_fields(fields.object("jail")))
 
 
-def stats(jail: Optional[str]) -> Call[List[JailStats]]:
-    parameters = {} if jail is None else _on(jail)
-    return Call(JAIL + "Stats", parameters, lambda fields: [JailStats.from_fields(one) for one in fields.list("stats", Fields)])
+def stats(jail: Optional[str]) -> Dict[str, Any]:
+    return {} if jail is None else _on(jail)
 
 
 def update(jail: str, limits: Mapping[str, Any]) -> Call[Dict[str, str]]:
@@ -128,6 +127,10 @@ def version() -> Call[Tuple[str, int]]:
 
 def list_piece(fields: Fields) -> List[JailInfo]:
     return [JailInfo.from_fields(one) for one in fields.list("jails", Fields)]
+
+
+def stats_piece(fields: Fields) -> List[JailStats]:
+    return [JailStats.from_fields(one) for one in fields.list("stats", Fields)]
 
 
 def events(after: Optional[int], epoch: Optional[str], follow: bool) -> Dict[str, Any]:

@@ -150,7 +150,7 @@ class Client:
         return await self._do(_calls.inspect(jail))
 
     async def stats(self, jail: Optional[str] = None) -> List[JailStats]:
-        return await self._do(_calls.stats(jail))
+        return await self._gather(_calls.JAIL + "Stats", _calls.stats(jail), _calls.stats_piece)
 
     async def update(self, jail: str, **limits: Unpack[Limits]) -> Dict[str, str]:
         return await self._do(_calls.update(jail, limits))

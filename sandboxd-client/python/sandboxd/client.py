@@ -85,22 +85,14 @@ class Client:
 
     def list(self) -> List[JailInfo]:
         """The caller's jails; everybody's on admin.sock."""
-        found: List[JailInfo] = []
-        deadline = self._deadline("list jails")
-        replies = Replies.start(self._pool, _calls.JAIL + "List", {}, deadline)
-        try:
-            while (fields := replies.next(deadline)) is not None:
-                found += _calls.list_piece(fields)
-        finally:
-            replies.close()
-        return found
+        return self._gather("List", {}, _calls.list_piece)
 
     def inspect(self, jail: str) -> JailInfo:
         return self._do(_calls.inspect(jail))
 
     def stats(self, jail: Optional[str] = None) -> List[JailStats]:
         """What live jails use now: that one, or all that list() has."""
-        return self._do(_calls.stats(jail))
+        return self._gather("Stats", _calls.stats(jail), _calls.stats_piece)
 
     def update(self, jail: str, **limits: Unpack[Limits]) -> Dict[str, str]:
         """New limits of a live jail, those that a cgroup holds. Returns what is in force then, by the kernel's names."""
@@ -142,6 +134,17 @@ class Client:
 
     def _do(self, call: Call[T], deadline: Optional[Deadline] = None) -> T:
         return self._one_reply(lambda: call, deadline or self._deadline(call.method), None)
+
+    def _gather(self, method: str, parameters: Mapping[str, Any], parse: Callable[[Fields], List[T]]) -> List[T]:
+        found: List[T] = []
+        deadline = self._deadline(method)
+        replies = Replies.start(self._pool, _calls.JAIL + method, parameters, deadline)
+        try:
+            while (fields := replies.next(deadline)) is not None:
+                found += parse(fields)
+        finally:
+            replies.close()
+        return found
 
     def _one_reply(self, make: Callable[[], Call[T]], deadline: Deadline, spec: Optional[Spec]) -> T:
         connection = self._pool.take(deadline)

@@ -191,6 +191,17 @@ class Sessions(Case):
         self.assertGreater(session.extend(5000), before.expires_usec)
         self.assertEqual((before.name, dict(before.labels), before.session), ("python-times", {"a/b": "c"}, True))
 
+    def test_use_and_new_limits_of_a_session(self):
+        session, other = self.session(limits={"pids_max": 40}), self.session()
+        with session.popen(["cat"]):
+            (now,) = self.client.stats(session.id)
+            self.assertEqual((now.jail, now.jobs, now.pids_max), (session.id, 1, 40))
+            self.assertGreater(now.usage.wall_usec, 0)
+        self.assertLessEqual({session.id, other.id}, {one.jail for one in self.client.stats()})
+        with self.assertRaises(sandboxd.Denied) as denied:
+            self.client.update(session.id, pids_max=1 << 40)
+        self.assertIn("pids_max", str(denied.exception))
+
     def test_events_go_on_where_they_stopped(self):
         session = self.session()
         with self.client.events() as events:
@@ -269,6 +280,7 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
                 await session.exec(["false"], check=True)
             await session.freeze()
             await session.thaw()
+            self.assertEqual([one.jail for one in await self.client.stats(session.id)], [session.id])
             self.assertEqual(len(await session.jobs()), 9)
             self.assertEqual((await session.inspect()).jobs, 0)
 
