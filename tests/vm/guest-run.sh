@@ -11,6 +11,7 @@ while [ "$folder" != / ]; do
   chmod o+x "$folder"
   folder=$(dirname "$folder")
 done
+modprobe loop # for a file system of a test's own; there is no udev to load it
 # The unit is delegated to us (Delegate=): with its processes in a child, its cgroup can pass the controllers on to jails.
 unit=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
 mkdir "$unit/tests"
