@@ -19,7 +19,7 @@ namespace sandboxd::init {
 // Bounds on what a plan may hold; the pointers to argv and env are kept in static memory.
 inline constexpr std::size_t kMaxStrings = 16384;
 inline constexpr std::size_t kMaxRlimits = 16;
-inline constexpr std::size_t kMaxLandlockRows = 256;
+inline constexpr std::size_t kMaxLandlockRows = 512;
 inline constexpr std::size_t kMaxTmpfs = 64;  // bits of InitEventRecord::full
 
 struct Rlimit {
@@ -34,6 +34,7 @@ struct LandlockPort {
 struct LandlockRule {
   const char* path;
   std::uint64_t access;
+  bool no_symlinks;
 };
 
 // What a job is given, decoded: pointers into the plan's mapping and NULL-terminated arrays of them.
@@ -93,6 +94,8 @@ inline void copy_text(char* to, std::size_t size, const char* from) {
 
 // steps.cpp: the table of set-up steps, in order.
 void set_up(State& state);
+// landlock_probe.cpp: tries what the plan's rules forbid, and says what was not refused.
+Outcome probe_landlock(State& state);
 // loop.cpp
 [[noreturn]] void loop(State& state);
 std::uint64_t now_nsec();

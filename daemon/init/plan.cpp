@@ -54,6 +54,7 @@ void read_landlock(wire::View& view, Plan& plan) {
   for (std::size_t i = 0; i < plan.landlock_count; ++i) {
     plan.landlock[i].path = text_of(view);
     plan.landlock[i].access = view.number<std::uint64_t>();
+    plan.landlock[i].no_symlinks = view.number<std::uint8_t>() != 0;
   }
   plan.port_count = view.count();
   if (plan.port_count > kMaxLandlockRows) return view.fail();

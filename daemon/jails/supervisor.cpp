@@ -202,6 +202,10 @@ void JailSupervisor::inspect(const Client& client, const std::string& name,
                         const auto readback = wire::body_of<wire::Readback>(*answer);
                         if (!readback.ok()) return done(Unavailable{"launcher", readback.error().message()});
                         for (const wire::Fact& fact : readback->facts) info.in_force.push_back({fact.name, fact.value});
+                        // Landlock can't be read back, only tried, and it can't be loosened: what was told at the start.
+                        for (const protocol::Fact& fact : jail->facts()) {
+                          if (fact.name.starts_with("landlock_")) info.in_force.push_back(fact);
+                        }
                         return done(std::move(info));
                       }
                       const auto failed = wire::body_of<wire::Failed>(*answer);

@@ -29,6 +29,7 @@
 #include "daemon/launcher/foreign_mounts.h"
 #include "daemon/launcher/init_plan_builder.h"
 #include "daemon/launcher/jail_setup.h"
+#include "daemon/launcher/landlock_rules.h"
 #include "daemon/launcher/limits.h"
 #include "daemon/launcher/mounts.h"
 #include "daemon/launcher/namespaces.h"
@@ -120,7 +121,6 @@ class Launch {
   std::uint64_t network_inode_ = 0;
   std::uint64_t core_limit_ = 1;
   bool landlock_probe_ = false;
-  bool landlock_unenforced_ = false;  // TCP ports that the profile limits, on a kernel that can't
   wire::Started started_{};
 };
 
@@ -337,16 +337,8 @@ Step Launch::prepare_clone() {
   STEP("clone", control);
   std::tie(sync_, init_sync_) = std::move(sync).value();
   std::tie(control_, init_control_) = std::move(control).value();
-  landlock_unenforced_ = lacks_tcp(profile_.landlock, host_.landlock_abi);
-  if (landlock_unenforced_ && !profile_.landlock.tcp_optional) {
-    return StepError{
-        "landlock",
-        sys_error_code(EOPNOTSUPP,
-                       "the profile limits TCP ports, which needs Landlock ABI 4, and this kernel has {}; a profile "
-                       "with \"optional\": [\"tcp\"] would do without",
-                       host_.landlock_abi),
-        true};
-  }
+  if (auto held = check_held(plan_, profile_.landlock, host_.landlock_abi); !held.ok())
+    return StepError{"landlock", std::move(held).error(), true};
   const InitPlanOptions options{host_.landlock_abi, plan_.session || counts_by_id(host_.jails)};
   auto plan = sealed_memfd("init-plan", wire::encode_init_plan(make_init_plan(plan_, profile_, options)));
   STEP("clone", plan);
@@ -443,13 +435,14 @@ Step Launch::await_ready_and_read_back() {
   if (record.what != wire::Sync::kReady)
     return StepError{"set-up", sys_error_code(ECHILD, "the jail died while it was set up"), false};
   landlock_probe_ = record.landlock_probe == 1;
-  const Expected expected{
-      &plan_,      first_id_,          init_pid_,       network_inode_,       cgroup_name(plan_.number),
-      core_limit_, host_.landlock_abi, landlock_probe_, landlock_unenforced_, &host_.namespaces};
+  const Expected expected{&plan_,      first_id_,          init_pid_,       network_inode_,   cgroup_name(plan_.number),
+                          core_limit_, host_.landlock_abi, landlock_probe_, &host_.namespaces};
   auto facts = read_back_launch(host_.proc_dir, *cgroup_, expected);
   STEP("read-back", facts);
   started_.readback = std::move(facts).value();
   std::ranges::move(limit_facts_, std::back_inserter(started_.readback.facts));
+  std::ranges::move(landlock_facts(plan_, profile_.landlock, host_.landlock_abi),
+                    std::back_inserter(started_.readback.facts));
   return {};
 }
 
@@ -532,6 +525,8 @@ Status Launch::answer(int connection, std::uint64_t id) const {
   body.init_pid = init_pid_;
   body.enforced = holding_.enforced;
   body.unenforced = holding_.unenforced;
+  for (const LackingRule& rule : lacking(profile_.landlock, host_.landlock_abi))
+    body.unenforced.push_back(fmt::format("landlock.{}", rule.rule));
   std::vector<int> fds = {pidfd_.get(), control_.get()};
   for (const UniqueFd& fd : cgroup_fds_) fds.push_back(fd.get());
   return wire::send(connection, wire::LauncherMessage::kStarted, id, body, fds);

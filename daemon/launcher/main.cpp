@@ -18,7 +18,7 @@
 #include "base/listen_fds.h"
 #include "base/proc_status.h"
 #include "base/text.h"
-#include "daemon/launcher/init_plan_builder.h"
+#include "daemon/launcher/landlock_rules.h"
 #include "daemon/launcher/server.h"
 
 namespace sandboxd::launcher {

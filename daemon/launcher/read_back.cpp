@@ -252,7 +252,6 @@ Result<wire::Readback> read_back_launch(int proc_dir, const cgroups::Cgroup& cgr
   add(out, "cgroup", std::move(group));
   add(out, "landlock_abi", std::to_string(expected.landlock_abi));
   add(out, "landlock_probe", expected.landlock_probe ? "refused" : "not refused");
-  if (expected.landlock_unenforced) add(out, "landlock_unenforced", "tcp");
   TRY(add_mounts(out, process.get()));
   Comparison compare(out);
   compare_process(compare, expected);

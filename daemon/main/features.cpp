@@ -71,6 +71,8 @@ constexpr std::array kFeatures = {
     Feature{"mount_setattr", [] { return has_call(SYS_mount_setattr); }, "no jail can be started"},
     Feature{"landlock_truncate", [] { return landlock_at_least(3); }, "truncate(2) is held by mounts and modes alone"},
     Feature{"landlock_tcp", [] { return landlock_at_least(4); }, "TCP is held by the network namespace alone"},
+    Feature{"landlock_ioctl", [] { return landlock_at_least(5); },
+            "ioctls of the jail's devices are held by the filter alone"},
     Feature{"landlock_scopes", [] { return landlock_at_least(6); },
             "with the host's network, socket(AF_UNIX) is refused"},
     Feature{"peer_pidfd", has_peer_pidfd, "a client's process is known by its pid only"},

@@ -125,6 +125,24 @@ std::string explain(const wire::JailPlan& plan, const wire::Profile& profile, st
   return dump(value);
 }
 
+// As a profile's file has it.
+Json landlock_json(const wire::ProfileLandlock& landlock) {
+  Json value = Json::object();
+  const auto add_paths = [&](const char* name, const wire::LandlockPaths& list) {
+    if (list.limited) value[name] = list.paths;
+  };
+  add_paths("read", landlock.read);
+  add_paths("write", landlock.write);
+  add_paths("execute", landlock.execute);
+  add_paths("truncate", landlock.truncate);
+  add_paths("ioctl", landlock.ioctl);
+  if (landlock.limits_connect) value["tcp_connect"] = landlock.connect;
+  if (landlock.limits_bind) value["tcp_bind"] = landlock.bind;
+  if (landlock.scopes != 0) value["scopes"] = names_of(landlock.scopes, {"abstract_unix", "signal"});
+  if (landlock.optional != 0) value["optional"] = names_of(landlock.optional, {"truncate", "tcp", "ioctl", "scopes"});
+  return value;
+}
+
 std::string profile_json(const wire::Profile& profile) {
   Json value = allowed_json(profile);
   value["may_use"] = to_text(profile.who);
@@ -138,6 +156,7 @@ std::string profile_json(const wire::Profile& profile) {
   value["hash"] = hex(profile.hash);
   value["filter"] = profile.filter_name;
   value["filter_instructions"] = profile.filter.size() / 8;
+  value["landlock"] = landlock_json(profile.landlock);
   value["etc"] = texts_json(profile.etc);
   Json env = Json::array();
   for (const wire::ProfileEnv& entry : profile.env) env.push_back(text_json(entry.name + "=" + entry.value));

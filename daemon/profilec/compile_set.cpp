@@ -19,10 +19,12 @@
 namespace sandboxd::profilec {
 namespace {
 
-// The loader has checked every word against these names; they are in the order of the enums of wire/plan.h.
+// The loader has checked every word against these names; they are in the order of the enums of wire/plan.h and wire/profile_set.h.
 constexpr std::array<std::string_view, 3> kRoots = {"usr", "directory", "host"};
 constexpr std::array<std::string_view, 2> kAccess = {"ro", "rw"};
 constexpr std::array<std::string_view, 2> kNetworks = {"none", "host"};
+constexpr std::array<std::string_view, 2> kScopes = {"abstract_unix", "signal"};
+constexpr std::array<std::string_view, 4> kOptional = {"truncate", "tcp", "ioctl", "scopes"};
 
 constexpr std::size_t kMaxAccounts = 16U << 20;
 
@@ -61,15 +63,23 @@ Result<wire::ProfileUsers> resolve_users(const filters::ProfileUsers& from, cons
   return who;
 }
 
+wire::LandlockPaths to_wire(const std::optional<std::vector<std::string>>& from) {
+  return {from.has_value(), from.value_or(std::vector<std::string>())};
+}
+
 wire::ProfileLandlock to_wire(const filters::ProfileLandlock& from) {
   wire::ProfileLandlock landlock;
-  landlock.limits_execute = from.execute.has_value();
+  landlock.read = to_wire(from.read);
+  landlock.write = to_wire(from.write);
+  landlock.execute = to_wire(from.execute);
+  landlock.truncate = to_wire(from.truncate);
+  landlock.ioctl = to_wire(from.ioctl);
   landlock.limits_connect = from.tcp_connect.has_value();
   landlock.limits_bind = from.tcp_bind.has_value();
-  if (from.execute) landlock.execute = *from.execute;
   if (from.tcp_connect) landlock.connect.assign(from.tcp_connect->begin(), from.tcp_connect->end());
   if (from.tcp_bind) landlock.bind.assign(from.tcp_bind->begin(), from.tcp_bind->end());
-  landlock.tcp_optional = from.tcp_optional;
+  landlock.scopes = bits_of(from.scopes, kScopes);
+  landlock.optional = bits_of(from.optional, kOptional);
   return landlock;
 }
 

@@ -114,10 +114,15 @@ std::string resolved_json(const filters::Profile& profile) {
   if (profile.who.users) value["users"] = accounts_json(*profile.who.users);
   if (profile.who.groups) value["groups"] = accounts_json(*profile.who.groups);
   const filters::ProfileLandlock& landlock = profile.landlock;
+  if (landlock.read) value["landlock"]["read"] = *landlock.read;
+  if (landlock.write) value["landlock"]["write"] = *landlock.write;
   if (landlock.execute) value["landlock"]["execute"] = *landlock.execute;
+  if (landlock.truncate) value["landlock"]["truncate"] = *landlock.truncate;
+  if (landlock.ioctl) value["landlock"]["ioctl"] = *landlock.ioctl;
   if (landlock.tcp_connect) value["landlock"]["tcp_connect"] = *landlock.tcp_connect;
   if (landlock.tcp_bind) value["landlock"]["tcp_bind"] = *landlock.tcp_bind;
-  if (landlock.tcp_optional) value["landlock"]["optional"] = {"tcp"};
+  if (!landlock.scopes.empty()) value["landlock"]["scopes"] = landlock.scopes;
+  if (!landlock.optional.empty()) value["landlock"]["optional"] = landlock.optional;
   for (const auto& [key, reason] : profile.reasons)
     value["reasons"][key] = {{reason.boundary ? "boundary" : "lint", reason.text}};
   return value.dump(2, ' ', false, Json::error_handler_t::replace);

@@ -64,6 +64,7 @@ std::vector<std::uint8_t> encode_init_plan(const InitPlan& plan) {
   for (const LandlockRow& row : plan.landlock) {
     put_text(writer, row.path);
     writer.put(row.access);
+    writer.put(static_cast<std::uint8_t>(row.no_symlinks ? 1 : 0));
   }
   writer.put(static_cast<std::uint32_t>(plan.landlock_ports.size()));
   for (const LandlockPort& row : plan.landlock_ports) {

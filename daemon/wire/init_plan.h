@@ -2,7 +2,7 @@
 // In this order, all by codec.h's rules:
 //   u32 magic, u32 job_uid, u32 job_gid (inside), u64 wall_time, u8 stdio mode, u8 merge_stderr, u16 rows, u16 columns,
 //   rlimits: u32 count x {u32 resource, u64 soft, u64 hard}
-//   Landlock: u64 handled_fs, u64 handled_net, u64 scoped, u32 count x {bytes path\0, u64 access},
+//   Landlock: u64 handled_fs, u64 handled_net, u64 scoped, u32 count x {bytes path\0, u64 access, u8 no symlinks},
 //     TCP ports: u32 count x {u64 access, u64 port}
 //   filter: u32 count, aligned to 8, count x sock_filter
 //   paths of the tmpfs, in the plan's order: u32 count x bytes\0
@@ -31,6 +31,7 @@ struct RlimitRow {
 struct LandlockRow {
   std::string path{};
   std::uint64_t access = 0;
+  bool no_symlinks = false;  // on any part of the path: ELOOP
 };
 
 struct LandlockPort {

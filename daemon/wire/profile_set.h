@@ -37,24 +37,43 @@ struct ProfileFile {
   bool operator==(const ProfileFile&) const = default;
 };
 
-// What Landlock holds beyond what follows from the mounts. The lists count only where the flag before them is set.
+// A list that counts only where the flag is set. "@workspace", "@binds" and "@scratch" stand for the plan's.
+struct LandlockPaths {
+  bool limited = false;
+  std::vector<std::string> paths{};
+
+  template <class A> void fields(A& a) {
+    a(limited);
+    a(paths);
+  }
+  bool operator==(const LandlockPaths&) const = default;
+};
+
+enum class LandlockScope : std::uint8_t { kAbstractUnix = 0, kSignal = 1 };
+enum class LandlockOptional : std::uint8_t { kTruncate = 0, kTcp = 1, kIoctl = 2, kScopes = 3 };
+
+// What Landlock holds beyond what follows from the mounts. The lists of ports count only where the flag before them is set.
 struct ProfileLandlock {
-  bool limits_execute = false;
-  std::vector<std::string> execute{};
+  LandlockPaths read{}, write{}, execute{}, truncate{}, ioctl{};
   bool limits_connect = false;
   std::vector<std::uint32_t> connect{};
   bool limits_bind = false;
   std::vector<std::uint32_t> bind{};
-  bool tcp_optional = false;  // a kernel without it doesn't refuse the jail
+  std::uint32_t scopes = 0;    // bits of LandlockScope that must be held
+  std::uint32_t optional = 0;  // bits of LandlockOptional: a kernel without it doesn't refuse the jail
 
   template <class A> void fields(A& a) {
-    a(limits_execute);
+    a(read);
+    a(write);
     a(execute);
+    a(truncate);
+    a(ioctl);
     a(limits_connect);
     a(connect);
     a(limits_bind);
     a(bind);
-    a(tcp_optional);
+    a(scopes);
+    a(optional);
   }
   bool operator==(const ProfileLandlock&) const = default;
 };

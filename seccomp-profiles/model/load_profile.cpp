@@ -11,12 +11,12 @@
 #include "base/text.h"
 #include "seccomp-profiles/model/json_tree.h"
 #include "seccomp-profiles/model/limits.h"
+#include "seccomp-profiles/model/profile_landlock.h"
 
 namespace sandboxd::filters {
 namespace {
 
 constexpr std::size_t kMaxLineage = 8;
-constexpr std::size_t kMaxLandlock = 64;
 constexpr std::size_t kMaxIds = 64;
 constexpr std::uint64_t kMaxCount = 1ULL << 30;
 
@@ -212,53 +212,7 @@ Status read_files(const Cursor& at, Profile& profile) {
   return {};
 }
 
-Result<std::vector<std::uint16_t>> ports_at(const Cursor& at) {
-  TRY_ASSIGN(const std::vector<Cursor> items, at.items());
-  std::vector<std::uint16_t> ports;
-  for (const Cursor& item : items) {
-    TRY_ASSIGN(const std::uint64_t port, item.number(0, UINT16_MAX));
-    ports.push_back(static_cast<std::uint16_t>(port));
-  }
-  if (ports.size() > kMaxLandlock) return at.error(fmt::format("has more than {} ports; remove some", kMaxLandlock));
-  return ports;
-}
-
-Result<std::vector<std::string>> execute_at(const Cursor& at) {
-  TRY_ASSIGN(std::vector<std::string> paths, at.texts());
-  TRY_ASSIGN(const std::vector<Cursor> items, at.items());
-  if (paths.empty()) return at.error("is empty: no command could run; give a path, as \"/usr\"");
-  if (paths.size() > kMaxLandlock) return at.error(fmt::format("has more than {} paths; remove some", kMaxLandlock));
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    if (!is_canonical_path(paths[i]))
-      return items[i].unexpected("an absolute path in the jail without '.', '..' or '//'");
-  }
-  return paths;
-}
-
-Status read_landlock(const Cursor& at, Profile& profile) {
-  constexpr std::array<std::string_view, 4> kKeys = {"execute", "tcp_connect", "tcp_bind", "optional"};
-  constexpr std::array<std::string_view, 1> kOptional = {"tcp"};
-  TRY(at.only_keys(kKeys));
-  ProfileLandlock& landlock = profile.landlock;
-  if (at.has("execute")) {
-    TRY_ASSIGN(const Cursor paths, at.member("execute"));
-    TRY_ASSIGN(landlock.execute, execute_at(paths));
-  }
-  if (at.has("tcp_connect")) {
-    TRY_ASSIGN(const Cursor ports, at.member("tcp_connect"));
-    TRY_ASSIGN(landlock.tcp_connect, ports_at(ports));
-  }
-  if (at.has("tcp_bind")) {
-    TRY_ASSIGN(const Cursor ports, at.member("tcp_bind"));
-    TRY_ASSIGN(landlock.tcp_bind, ports_at(ports));
-  }
-  if (at.has("optional")) {
-    TRY_ASSIGN(const Cursor optional, at.member("optional"));
-    TRY_ASSIGN(const std::vector<std::string> words, words_at(optional, kOptional));
-    landlock.tcp_optional = !words.empty();
-  }
-  return {};
-}
+Status read_landlock_key(const Cursor& at, Profile& profile) { return read_landlock(at, profile.landlock); }
 
 // Names are what passwd(5) and group(5) have; which id is meant, and whether there is one, is for who knows the host.
 Result<std::vector<std::string>> ids_at(const Cursor& at, std::string_view kind) {
@@ -342,7 +296,7 @@ constexpr std::array kProfileKeys = {
     ProfileKey{"files", read_files, false},
     ProfileKey{"users", read_users, false},
     ProfileKey{"groups", read_groups, false},
-    ProfileKey{"landlock", read_landlock, false},
+    ProfileKey{"landlock", read_landlock_key, false},
     ProfileKey{"reasons", read_reasons, false},
 };
 

@@ -37,13 +37,18 @@ struct Reason {
   bool operator==(const Reason&) const = default;
 };
 
-// What Landlock holds beyond what follows from the mounts. A list that is not there says nothing; an empty one refuses all.
+// What Landlock holds beyond what follows from the mounts. A list that is not there says nothing; an empty one refuses all. Paths
+// are the jail's; "@workspace", "@binds" and "@scratch" stand for those of the jail that is made.
 struct ProfileLandlock {
-  std::optional<std::vector<std::string>> execute{};        // paths in the jail below which programs may be run
+  std::optional<std::vector<std::string>> read{};
+  std::optional<std::vector<std::string>> write{};
+  std::optional<std::vector<std::string>> execute{};
+  std::optional<std::vector<std::string>> truncate{};
+  std::optional<std::vector<std::string>> ioctl{};          // devices
   std::optional<std::vector<std::uint16_t>> tcp_connect{};  // ports
   std::optional<std::vector<std::uint16_t>> tcp_bind{};
-  bool tcp_optional =
-      false;  // a kernel without it (ABI below 4) doesn't refuse the jail, which then lists it as unenforced
+  std::vector<std::string> scopes{};    // abstract_unix, signal: which the profile can't do without
+  std::vector<std::string> optional{};  // truncate, tcp, ioctl, scopes: which it can, on a kernel without them
 
   bool operator==(const ProfileLandlock&) const = default;
 };

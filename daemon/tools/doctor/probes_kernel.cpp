@@ -83,6 +83,13 @@ Outcome landlock(const Context&) {
     std::string& list = static_cast<std::size_t>(abi) >= level ? has : lacks;
     list += fmt::format("{}{}", list.empty() ? "" : ", ", kLandlockLevels.at(level));
   }
+  // The words of a profile's "optional" (sandboxd-profile(5)).
+  std::string unenforced;
+  for (const auto& [rule, needed] : {std::pair{"truncate", 3}, {"tcp", 4}, {"ioctl", 5}, {"scopes", 6}}) {
+    if (abi < needed) unenforced += fmt::format("{}{}", unenforced.empty() ? "" : ", ", rule);
+  }
+  if (!unenforced.empty())
+    lacks += fmt::format("; unenforced where a profile has them as optional, refused else: {}", unenforced);
   return offered(fmt::format("ABI {}: {}{}", abi, has, lacks.empty() ? "" : "; not yet: " + lacks));
 }
 

@@ -18,7 +18,7 @@ wire::InitPlan sample() {
   plan.rlimits = {{7, 4096, 4096}, {6, 512, 512}};
   plan.landlock_fs = 0xFFFF;
   plan.landlock_scoped = 3;
-  plan.landlock = {{"/", 5}, {"/tmp", 0x7FFF}};
+  plan.landlock = {{"/", 5}, {"/tmp", 0x7FFF, true}};
   plan.filter.assign(16, 6);
   plan.tmpfs = {"/tmp", "/dev/shm"};
   plan.workdir = "/work";
@@ -47,6 +47,8 @@ TEST(InitPlan, ComesBackAsItWasWritten) {
   ASSERT_EQ(plan.landlock_count, 2U);
   EXPECT_STREQ(plan.landlock[1].path, "/tmp");
   EXPECT_EQ(plan.landlock[1].access, 0x7FFFU);
+  EXPECT_TRUE(plan.landlock[1].no_symlinks);
+  EXPECT_FALSE(plan.landlock[0].no_symlinks);
   EXPECT_EQ(plan.filter_count, 2U);
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(plan.filter) % alignof(sock_filter), 0U);
   ASSERT_EQ(plan.tmpfs_count, 2U);

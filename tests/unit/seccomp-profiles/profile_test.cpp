@@ -321,14 +321,36 @@ TEST(ProfileLandlock, TellsAnEmptyListFromNone) {
   EXPECT_TRUE(profile->landlock.tcp_connect->empty());
   EXPECT_FALSE(profile->landlock.tcp_bind.has_value());
   EXPECT_THAT(*profile->landlock.execute, ElementsAre("/usr"));
-  EXPECT_TRUE(profile->landlock.tcp_optional);
+  EXPECT_THAT(profile->landlock.optional, ElementsAre("tcp"));
+}
+
+TEST(ProfileLandlock, IsInheritedListByList) {
+  const std::string parent = R"("landlock":{"read":["/usr"],"write":["@scratch"],"truncate":[],"scopes":["signal"]})";
+  const std::string heir =
+      R"({"name":"h","description":"d","inherits":"p","landlock":{"write":["@workspace"],"ioctl":["/dev/pts"]}})";
+  const Result<Profile> profile = load_profile("h", source_of({{"p", {with_more(parent)}}, {"h", {heir}}}));
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  const ProfileLandlock& landlock = profile->landlock;
+  EXPECT_THAT(landlock.read.value(), ElementsAre("/usr"));
+  EXPECT_THAT(landlock.write.value(), ElementsAre("@workspace"));
+  EXPECT_TRUE(landlock.truncate.value().empty());
+  EXPECT_THAT(landlock.ioctl.value(), ElementsAre("/dev/pts"));
+  EXPECT_THAT(landlock.scopes, ElementsAre("signal"));
+  EXPECT_FALSE(landlock.execute.has_value());
 }
 
 TEST(ProfileLandlock, RefusesWhatNoKernelTakes) {
   EXPECT_THAT(fault_of_more(R"("landlock":{"tcp_bind":[65536]})"), HasSubstr("from 0 to 65535"));
   EXPECT_THAT(fault_of_more(R"("landlock":{"execute":[]})"), HasSubstr("no command could run"));
   EXPECT_THAT(fault_of_more(R"("landlock":{"execute":["usr"]})"), HasSubstr("an absolute path in the jail"));
-  EXPECT_THAT(fault_of_more(R"("landlock":{"optional":["execute"]})"), HasSubstr("one of tcp"));
+  EXPECT_THAT(fault_of_more(R"("landlock":{"optional":["execute"]})"),
+              HasSubstr("one of truncate, tcp, ioctl, scopes"));
+  EXPECT_THAT(fault_of_more(R"("landlock":{"write":["@home"]})"), HasSubstr("one of @workspace, @binds, @scratch"));
+  EXPECT_THAT(fault_of_more(R"("landlock":{"read":[]})"), HasSubstr("no library could be loaded"));
+  EXPECT_THAT(fault_of_more(R"("landlock":{"read":["/usr","/"]})"), HasSubstr("leave 'read' out"));
+  EXPECT_THAT(fault_of_more(R"("landlock":{"ioctl":["/tmp"]})"), HasSubstr("a device of the jail"));
+  EXPECT_THAT(fault_of_more(R"("landlock":{"ioctl":["@scratch"]})"), HasSubstr("a device of the jail"));
+  EXPECT_THAT(fault_of_more(R"("landlock":{"scopes":["unix"]})"), HasSubstr("one of abstract_unix, signal"));
   EXPECT_THAT(fault_of_more(R"("landlock":{"udp":[]})"), HasSubstr("unknown key 'udp'"));
 }
 

@@ -61,13 +61,17 @@ PROFILE_MISTAKES = [
     lambda p: p["limits"].update(wall_time="1 s"), lambda p: p["limits"].update(memory_maxx=1), lambda p: p.update(description=""),
     lambda p: p.update(roots=["usr"], files={"../x": "ruby-lint.rb"}), lambda p: p.update(roots=["usr"], files={"x": "a/b"}),
     lambda p: p.update(landlock={"tcp_bind": [65536]}), lambda p: p.update(landlock={"execute": []}), lambda p: p.update(landlock={"udp": []}),
-    lambda p: p.update(landlock={"optional": ["execute"]}), lambda p: p.update(users=["1"]), lambda p: p.update(users="a"),
+    lambda p: p.update(landlock={"optional": ["execute"]}), lambda p: p.update(landlock={"read": ["/"]}),
+    lambda p: p.update(landlock={"write": ["@home"]}), lambda p: p.update(landlock={"ioctl": ["/tmp"]}), lambda p: p.update(landlock={"scopes": ["all"]}),
+    lambda p: p.update(landlock={"read": []}), lambda p: p.update(users=["1"]), lambda p: p.update(users="a"),
     lambda p: p.update(groups=[-1]), lambda p: p.update(groups=[4294967295]), lambda p: p.update(users=["a", "a"]), lambda p: p.update(users=[1, 1]),
     lambda p: p.update(reasons={"filter": {"why": "w"}}), lambda p: p.update(reasons={"filter": {}}), lambda p: p.update(reasons={"filter": {"lint": " "}}),
     lambda p: p["limits"].update(pids_max="infinity"), lambda p: p["limits"].update(cpu_max=0), lambda p: p["limits"].update(cpu_weight=0),
     lambda p: p["limits"].update(memory_max="half"), lambda p: p["limits"].update(cpu_max="1,5"),
 ]
 PROFILE_VARIANTS = [
+    lambda p: p.update(landlock={"read": ["/usr", "@workspace"], "write": [], "truncate": ["@scratch"], "ioctl": ["/dev/pts"],
+                                 "scopes": ["abstract_unix", "signal"], "optional": ["truncate", "ioctl", "scopes"]}),
     lambda p: p.update(users=["alice", 0, "svc$"], groups=[]), lambda p: p.update(users=None),
     lambda p: p.update(landlock={"tcp_connect": [443], "tcp_bind": [], "execute": ["/usr"], "optional": ["tcp"]}),
     lambda p: p.update(roots=["usr"], files={"ruby/lint.rb": "ruby-lint.rb"}, reasons={"filter": {"boundary": "b"}, "env.PATH": {"lint": "l"}}),
