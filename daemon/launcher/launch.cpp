@@ -354,8 +354,8 @@ Step Launch::clone() {
   setup.close_first = {sync_.get(), control_.get()};
   clone_args args{};
   int pidfd = -1;
-  args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
-               CLONE_INTO_CGROUP | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_PARENT;
+  args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_INTO_CGROUP |
+               CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_PARENT;
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   args.cgroup = static_cast<std::uint64_t>(cgroup_->fd());
   // exit_signal 0: CLONE_PARENT takes no other; the launcher reaps with __WALL, sandboxd polls the pidfd.

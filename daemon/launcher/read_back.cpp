@@ -152,7 +152,8 @@ class Comparison {
       const bool device_tmpfs = is_beneath(point, "/dev") || (is_beneath(point, "/proc") && value.ends_with(" tmpfs"));
       if (!device_tmpfs) want_mount(point, {"nodev"});
       const auto covers = [&](const std::string& top) { return is_beneath(point, top); };
-      if (std::ranges::none_of(writable, covers) && point != "/proc" && point != "/dev/pts") want_mount(point, {"ro"});
+      if (std::ranges::none_of(writable, covers) && point != "/proc" && point != "/dev/pts" && point != "/dev/mqueue")
+        want_mount(point, {"ro"});
     }
   }
   [[nodiscard]] Status result() const {

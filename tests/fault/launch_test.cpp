@@ -30,7 +30,7 @@ constexpr std::array kSteps = {"launch:begin",   "launch:cgroup", "launch:networ
                                "proc",           "sys",           "tmpfs",
                                "dirs",           "ack",           "binds",
                                "read-only-root", "pivot",         "hostname",
-                               "bounding-set",   "descriptors"};
+                               "bounding-set",   "descriptors",   "ipc"};
 // "itself": the process that has stopped.
 constexpr std::array kVictims = {"itself", "sandboxd-launcher", "sandboxd", "sandboxd-broker", "sandboxd-audit"};
 

@@ -6,6 +6,7 @@
 #include <random>
 
 #include <fcntl.h>
+#include <mqueue.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -233,6 +234,22 @@ TEST_F(Run, AnAttachedRunEndsWithItsClient) {
   ASSERT_FALSE(jail_processes().empty());
   command.signal(SIGKILL);
   EXPECT_TRUE(eventually([] { return jail_processes().empty(); }));
+}
+
+// Landlock asks about each file of theirs, and the owner of their directory needs an id in the jail.
+TEST_F(Run, MessageQueuesAreTheJailsOwn) {
+  const std::vector<std::string> command = {"probe_ipc", "queue", "/sandboxd-test-queue"};
+  for (int i = 0; i < 2; ++i) {
+    const Output inside = jailed(command);
+    const Tries tries = parse_probe(inside);
+    for (const char* name : {"open", "send", "receive"}) {
+      ASSERT_TRUE(tries.contains(name)) << describe(inside);
+      EXPECT_TRUE(tries.at(name).through) << describe(inside);
+    }
+  }
+  EXPECT_EQ(shell({}, "touch /dev/mqueue/a && ls /dev/mqueue").out, "a\n");
+  EXPECT_EQ(on_host(kAlice, {"probe_ipc", "queue", "/sandboxd-test-queue"}).status, 0) << "the jails' is the host's";
+  ::mq_unlink("/sandboxd-test-queue");
 }
 
 TEST_F(Run, JobsGetSigtermAndTwoSecondsBeforeTheDaemonEnds) {

@@ -2,6 +2,7 @@
 #include <cstddef>
 
 #include <fcntl.h>
+#include <mqueue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -66,7 +67,19 @@ void check_fifo(char** arguments) {
   tried("write", ::write(fd, "x", 1));
 }
 
-constexpr probe::Check kChecks[] = {{"connect", 1, check_connect}, {"fifo", 1, check_fifo}};
+// ARGUMENT: the name of a message queue that isn't there yet. It stays.
+void check_queue(char** arguments) {
+  mq_attr attributes{};
+  attributes.mq_maxmsg = 1;
+  attributes.mq_msgsize = 8;
+  const mqd_t queue = ::mq_open(arguments[0], O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600, &attributes);
+  if (!tried("open", queue)) return;
+  tried("send", ::mq_send(queue, "x", 1, 0));
+  char message[8];
+  tried("receive", ::mq_receive(queue, message, sizeof message, nullptr));
+}
+
+constexpr probe::Check kChecks[] = {{"connect", 1, check_connect}, {"fifo", 1, check_fifo}, {"queue", 1, check_queue}};
 
 }  // namespace
 
