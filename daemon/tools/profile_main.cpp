@@ -4,8 +4,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <unistd.h>
@@ -16,6 +19,7 @@
 
 #include "base/text.h"
 #include "daemon/profilec/compile_set.h"
+#include "daemon/tools/profile_decide.h"
 #include "daemon/tools/profile_report.h"
 #include "daemon/tools/profile_subject.h"
 #include "seccomp-profiles/compiler/compare.h"
@@ -249,6 +253,71 @@ Status reasons(const Options& options) {
   return {};
 }
 
+// A profile's filter, held for the judge that points at it.
+struct Judged {
+  std::vector<std::unique_ptr<Subject>> subjects{};
+  std::vector<Judge> judges{};
+};
+
+Status add_judge(Sources& sources, const std::string& name, Arch arch, Judged& to) {
+  TRY_ASSIGN(Subject subject, find_subject(sources, name, {}));
+  if (!subject.profile) return make_error("{} is a filter; expected a profile", sandboxd::quoted(name));
+  const Subject& kept = *to.subjects.emplace_back(std::make_unique<Subject>(std::move(subject)));
+  TRY_ASSIGN(filters::BoundFilter bound, filters::bind_filter(kept.filter, arch, kept.parameters));
+  to.judges.push_back({*kept.profile, std::move(bound)});
+  return {};
+}
+
+// The wanted one, and all that are configured.
+Status add_judges(const Options& options, Arch arch, Judged& wanted, Judged& all) {
+  TRY_ASSIGN(Sources sources, open_sources(options.config));
+  TRY(add_judge(sources, options.profile, arch, wanted));
+  TRY_ASSIGN(const std::vector<std::string> names, sources.files.profile_names());
+  for (const std::string& name : names) TRY(add_judge(sources, name, arch, all));
+  return {};
+}
+
+Status decide(const Options& options) {
+  TRY_ASSIGN(const Arch arch, wanted_arch(options));
+  Judged wanted;
+  Judged all;
+  TRY(add_judges(options, arch, wanted, all));
+  std::string line;
+  for (int character = std::getchar(); character != EOF; character = std::getchar()) {
+    if (character != '\n') {
+      line.push_back(static_cast<char>(character));
+      continue;
+    }
+    TRY_ASSIGN(const Call call, parse_call(arch, line));
+    fmt::print("{}\n", decision_json(wanted.judges.front(), all.judges, call));
+    line.clear();
+  }
+  return line.empty() ? Status() : make_error("the last line of standard input has no end");
+}
+
+// For docs/profiles.md.
+Status allowances(const Options& options) {
+  TRY_ASSIGN(const Arch arch, wanted_arch(options));
+  Judged wanted;
+  Judged all;
+  TRY(add_judges(options, arch, wanted, all));
+  fmt::print("{}", allowances_table(wanted.judges.front(), all.judges));
+  return {};
+}
+
+void add_decide(CLI::App& app, Options& options, const std::function<void(Status (*)(const Options&))>& finish) {
+  CLI::App* decide_app = app.add_subcommand(
+      "decide", "which rule decides each call on standard input, as 'CALL ARGUMENT...', and which profiles allow it");
+  decide_app->callback([finish] { finish(decide); });
+  CLI::App* allowances_app =
+      app.add_subcommand("allowances", "a Markdown table of what a profile refuses and others allow");
+  allowances_app->callback([finish] { finish(allowances); });
+  for (CLI::App* one : {decide_app, allowances_app}) {
+    one->add_option("--profile", options.profile, "name or file; the configured default if left out");
+    one->add_option("--arch", options.arch, "x86_64 or aarch64; this machine's if left out");
+  }
+}
+
 int run(int argc, char** argv) {
   Options options;
   CLI::App app("Profiles and filters of sandboxd, without the daemon. The formats are in sandboxd-profile(5).");
@@ -290,6 +359,7 @@ int run(int argc, char** argv) {
   CLI::App* table_app = app.add_subcommand("table", "a Markdown page of what a filter refuses");
   table_app->add_option("FILTER", options.what)->required();
   table_app->callback([&] { finish(table); });
+  add_decide(app, options, finish);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,9 +1,7 @@
 // The shipped filters, as the tests use them.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,11 +9,10 @@
 
 #include "seccomp-profiles/compiler/bind.h"
 #include "seccomp-profiles/compiler/emit.h"
+#include "seccomp-profiles/compiler/samples.h"
 #include "seccomp-profiles/model/filter.h"
 
 namespace sandboxd::filters {
-
-using Args = std::array<std::uint64_t, 6>;
 
 // The files of seccomp-profiles/filters.
 Loader shipped_loader();
@@ -36,10 +33,6 @@ struct Compiled {
 };
 // A pointer, since `bound` points at `filter`.
 std::unique_ptr<Compiled> compile(Filter filter, Arch arch, const std::string& unix_sockets = "none");
-
-// Calls `each` with every combination of values of the arguments that the call's rules look at: those around what their
-// conditions mention, with and without high bits.
-void for_each_args(const BoundCall& call, const std::function<void(const Args&)>& each);
 
 std::uint32_t audit_arch(Arch arch);
 std::uint32_t number_of(Arch arch, const std::string& name);  // fails the test when there is none
