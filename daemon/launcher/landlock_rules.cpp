@@ -170,8 +170,9 @@ void add_own(Rows& rows, const ProfileLandlock& landlock, std::uint64_t truncate
   const std::uint64_t read = landlock.read.limited ? kRead : 0;
   rows.add("/dev", read | kWriteFile | truncate | (landlock.ioctl.limited ? 0 : kIoctlDev));
   rows.add("/proc", read | kWriteFile | truncate);
-  // mq_open(3) goes by a mount of the kernel's own, which "/" is not above.
-  rows.add("/dev/mqueue", kRead | kWriteFile | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE);
+  // mq_open(3) goes by a mount of the kernel's own, which "/" is not above. A queue is a file that is made.
+  if (!landlock.write.limited)
+    rows.add("/dev/mqueue", kRead | kWriteFile | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE);
   for (const std::string& path : landlock.ioctl.paths) rows.add(path, kIoctlDev);
 }
 
