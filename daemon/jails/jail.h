@@ -58,6 +58,10 @@ struct JailRequest {
   RunObserver observer{};
 };
 
+// What the launcher sends of a jail (wire::StartedFd), its first job's streams and log.
+inline constexpr std::uint64_t kJailDescriptors = 20;
+inline constexpr std::uint64_t kJobDescriptors = 5;  // of an exec: streams, log, program
+
 class Jail : public std::enable_shared_from_this<Jail> {
  public:
   enum class State : std::uint8_t { kStarting, kRunning, kEnding, kStuck, kEnded };
@@ -100,6 +104,8 @@ class Jail : public std::enable_shared_from_this<Jail> {
   [[nodiscard]] protocol::JailStats stats() const;
   [[nodiscard]] const Limits& limits() const { return plan_.limits; }
   [[nodiscard]] const std::string& profile() const { return plan_.profile; }
+  [[nodiscard]] std::uint32_t terminals() const { return plan_.terminals; }
+  [[nodiscard]] std::uint64_t descriptors() const;  // of ours, at most, while it lives
   using UpdateDone = std::function<void(std::variant<std::vector<protocol::Fact>, Failure>)>;
   void update(const Client& client, const Limits& limits, const UpdateDone& done);
 

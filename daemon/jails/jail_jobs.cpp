@@ -96,6 +96,8 @@ std::shared_ptr<Job> Jail::job(std::uint32_t number) const {
   return found == jobs_.end() ? nullptr : found->second;
 }
 
+std::uint64_t Jail::descriptors() const { return kJailDescriptors + jobs_alive() * kJobDescriptors; }
+
 std::size_t Jail::jobs_alive() const {
   return static_cast<std::size_t>(
       std::ranges::count_if(jobs_, [](const auto& entry) { return entry.second->state() != Job::State::kEnded; }));

@@ -84,6 +84,8 @@ class JailSupervisor final : public Supervisor {
                                                          std::uint32_t job);
   std::optional<Failure> check_client(const Client& client, const protocol::JobSpec& spec) const;
   std::variant<const wire::Profile*, Failure> profile_of(const protocol::JobSpec& spec) const;
+  std::optional<Failure> check_descriptors(const Client& client, std::uint64_t more) const;
+  std::optional<Failure> give_terminals(const Client& client, wire::JailPlan& plan) const;
   plan::Context context_of(const Client& client, std::uint32_t number) const;
   std::string deny(const Client& client, const plan::Context& context, const plan::Denied& denied,
                    RunObserver observer);

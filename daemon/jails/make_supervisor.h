@@ -24,6 +24,8 @@ struct Deps {
   std::uint32_t numbers = kNumbersPerSlice;  // jails' numbers are 1 .. numbers - 1
   std::string log_directory{};               // ours alone; empty: no job can be started with log
   std::string features = "{}";               // what was found on this host before we locked ourselves in: a JSON object
+  std::uint64_t descriptors = 0;             // that jails, jobs and logs of all users may take of ours; 0: no bound
+  std::uint64_t terminals = 0;               // that all jails may have of the host's; 0: no bound
   std::uint64_t stuck_after = 10'000'000;    // microseconds
   std::uint64_t end_grace = 2'000'000;       // microseconds from SIGTERM to SIGKILL when the daemon ends
   std::function<void(const wire::Config&)>

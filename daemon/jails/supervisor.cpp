@@ -74,6 +74,7 @@ std::optional<Failure> JailSupervisor::check_client(const Client& client, const 
   if (is_pool_id(client.uid)) return Denied{"user", "users of the host, not ids of the pool"};
   const std::uint64_t most = profiles_->config.user_jails;
   if (table_.alive(client.uid) >= most) return LimitReached{"user_jails", most, fmt::format("uid {}", client.uid)};
+  if (auto refused = check_descriptors(client, kJailDescriptors)) return refused;
   // A connection starts one at a time. Who hangs up meanwhile may not take all of the launcher's and the broker's places with what
   // is still under way.
   const std::uint64_t starting = profiles_->config.user_connections;
@@ -83,6 +84,26 @@ std::optional<Failure> JailSupervisor::check_client(const Client& client, const 
     return InvalidArgument{"/parameters/spec/name", *spec.name, "a name that none of your live jails has"};
   }
   return {};
+}
+
+// One user's jails and jobs could take all descriptors that the daemon may have, and nobody else would be served.
+std::optional<Failure> JailSupervisor::check_descriptors(const Client& client, std::uint64_t more) const {
+  if (deps_.descriptors == 0) return {};
+  const Holding held = table_.descriptors(client.uid);
+  const std::uint64_t most = share_of(deps_.descriptors, held.others);
+  if (held.own + more <= most) return {};
+  return LimitReached{"user_descriptors", most, fmt::format("uid {}", client.uid)};
+}
+
+// Without one that it asks for nothing starts; else the jail gets what there is, which its facts say.
+std::optional<Failure> JailSupervisor::give_terminals(const Client& client, wire::JailPlan& plan) const {
+  if (deps_.terminals == 0) return {};
+  const std::uint64_t most = profiles_->config.user_terminals;
+  const Holding held = table_.terminals(client.uid);
+  plan.terminals = static_cast<std::uint32_t>(terminals_for(plan.terminals, held, deps_.terminals, most));
+  if (plan.terminals != 0 || plan.job.stdio != wire::StdioMode::kTerminal) return {};
+  return LimitReached{"user_terminals", std::min(most, share_of(deps_.terminals, held.others)),
+                      fmt::format("uid {}", client.uid)};
 }
 
 std::variant<const wire::Profile*, Failure> JailSupervisor::profile_of(const JobSpec& spec) const {
@@ -103,6 +124,7 @@ plan::Context JailSupervisor::context_of(const Client& client, std::uint32_t num
           .request = random_id("r-"),
           .presets = profiles_->presets,
           .groups = {client.groups.begin(), client.groups.end()},
+          .nofile_most = profiles_->nofile_most,
           .admin = client.admin};
 }
 
@@ -144,6 +166,11 @@ std::variant<std::string, Failure> JailSupervisor::start(const Client& client, c
     return deny(client, context, denied, std::move(observer));
   }
   JailRequest request;
+  request.plan = std::get<wire::JailPlan>(std::move(outcome));
+  if (auto refused = give_terminals(client, request.plan)) {
+    numbers_.free(number);
+    return std::move(*refused);
+  }
   if (spec.log) {
     auto log = new_log(client, context.jail, wire::kFirstJob);
     if (auto* failure = std::get_if<Failure>(&log)) {
@@ -154,7 +181,6 @@ std::variant<std::string, Failure> JailSupervisor::start(const Client& client, c
   }
   request.client = client;
   request.name = spec.name.value_or("");
-  request.plan = std::get<wire::JailPlan>(std::move(outcome));
   request.stdio = spec.stdio;
   request.stdin_data = spec.stdin_data.value_or("");
   request.detach = spec.detach;
@@ -293,10 +319,12 @@ std::string JailSupervisor::host_info() {
     info["cgroup_root"] = config.cgroup_root;
     info["presets"] = Json::array();
     for (const wire::Preset& preset : profiles_->presets) info["presets"].push_back(preset.name);
+    info["nofile_most"] = profiles_->nofile_most;
     info["unenforced_limits"] = config.unenforced_limits;
     info["limits"] = {{"user_jails", config.user_jails},
                       {"user_connections", config.user_connections},
                       {"user_calls_per_second", config.user_calls_per_second},
+                      {"user_terminals", config.user_terminals},
                       {"user_pending_bytes", config.user_pending_bytes}};
   }
   return info.dump(-1, ' ', false, Json::error_handler_t::replace);

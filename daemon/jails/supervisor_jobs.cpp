@@ -126,6 +126,8 @@ std::variant<std::uint32_t, Failure> JailSupervisor::exec(const Client& client, 
   auto found = own_jail(client, name);
   if (auto* failure = std::get_if<Failure>(&found)) return std::move(*failure);
   const auto& jail = std::get<std::shared_ptr<Jail>>(found);
+  if (auto refused = check_descriptors(client, kJobDescriptors)) return std::move(*refused);
+  if (spec.tty && jail->terminals() == 0) return LimitReached{"terminals", 0, "jail"};
   protocol::ExecSpec bounded = spec;
   // Of a program of ours the client chose no time: it is the jail's where that is shorter.
   if (const std::uint64_t most = jail->job_base().limits.wall_time; program && most != 0 && spec.wall_time)

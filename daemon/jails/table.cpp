@@ -108,6 +108,22 @@ std::size_t Table::starting(uid_t uid) const {
       found->second, [](const auto& entry) { return entry.second->state() == Jail::State::kStarting; }));
 }
 
+template <class Number> Holding Table::held(uid_t uid, Number number) const {
+  Holding held;
+  for (const auto& [id, jail] : by_id_) {
+    if (!jail->over()) (jail->client().uid == uid ? held.own : held.others) += number(*jail);
+  }
+  return held;
+}
+
+Holding Table::descriptors(uid_t uid) const {
+  return held(uid, [](const Jail& jail) { return jail.descriptors(); });
+}
+
+Holding Table::terminals(uid_t uid) const {
+  return held(uid, [](const Jail& jail) { return std::uint64_t{jail.terminals()}; });
+}
+
 std::vector<std::shared_ptr<Jail>> Table::visible(const Client& client) const {
   std::vector<std::shared_ptr<Jail>> jails;
   if (client.admin) {

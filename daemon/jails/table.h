@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "daemon/jails/jail.h"
+#include "daemon/jails/shares.h"
 
 namespace sandboxd::jails {
 
@@ -47,11 +48,15 @@ class Table {
   [[nodiscard]] bool has_number(std::uint32_t number) const;
   [[nodiscard]] std::size_t alive(uid_t uid) const;
   [[nodiscard]] std::size_t starting(uid_t uid) const;  // of them, those that the launcher has not answered for
+  [[nodiscard]] Holding descriptors(uid_t uid) const;   // of jails that have not ended, by that user and by others
+  [[nodiscard]] Holding terminals(uid_t uid) const;
   [[nodiscard]] std::vector<std::shared_ptr<Jail>> visible(const Client& client) const;
   [[nodiscard]] std::vector<std::shared_ptr<Jail>> of_connection(std::uint64_t connection) const;
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
 
  private:
+  template <class Number> [[nodiscard]] Holding held(uid_t uid, Number number) const;
+
   std::map<std::string, std::shared_ptr<Jail>> by_id_;
   std::map<uid_t, std::map<std::string, std::shared_ptr<Jail>>> by_user_;
 };

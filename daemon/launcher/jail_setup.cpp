@@ -28,7 +28,6 @@
 namespace sandboxd::launcher {
 namespace {
 
-constexpr const char* kMaxTerminals = "256";
 constexpr std::uint64_t kReadOnly = kProtected | MOUNT_ATTR_RDONLY;
 
 // The state of the steps: the jail's root, attached in the template's /mnt.
@@ -89,11 +88,14 @@ Status make_dev(Work& work) {
   TRY_ASSIGN(const UniqueFd dev, clone_tree(AT_FDCWD, "/dev", false));
   TRY(ensure_directory(work.root.get(), "/dev"));
   TRY(attach(dev.get(), work.root.get(), "/dev"));
-  // All instances together have kernel.pty.max terminals (4096): without a share one jail would take everybody's.
-  TRY_ASSIGN(
-      const UniqueFd pts,
-      new_filesystem("devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "620"}, {"max", kMaxTerminals}},
-                     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
+  // All instances together have kernel.pty.max terminals (4096), less kernel.pty.reserve, which the host's own keeps: without a share
+  // one jail would take everybody's. max=0 would be no bound at all (fs/devpts/inode.c), so without one nobody may open ptmx.
+  const std::uint32_t terminals = work.setup.plan.terminals;
+  const Options options = {{"newinstance", ""},
+                           {"ptmxmode", terminals == 0 ? "0000" : "0666"},
+                           {"mode", "620"},
+                           {"max", std::to_string(std::max(terminals, 1U))}};
+  TRY_ASSIGN(const UniqueFd pts, new_filesystem("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
   TRY(attach(pts.get(), work.root.get(), "/dev/pts"));
   // mq_open(3) uses a mount of the kernel's own, but Landlock asks by the file system, and a rule needs a path to it.
   TRY_ASSIGN(const UniqueFd queues,

@@ -252,6 +252,7 @@ Result<wire::Readback> read_back_launch(int proc_dir, const cgroups::Cgroup& cgr
   TRY_ASSIGN(std::string group, cgroup_of(process.get()));
   add(out, "cgroup", std::move(group));
   add(out, "landlock_abi", std::to_string(expected.landlock_abi));
+  add(out, "terminals", std::to_string(expected.plan->terminals));
   add(out, "landlock_probe", expected.landlock_probe ? "refused" : "not refused");
   TRY(add_mounts(out, process.get()));
   Comparison compare(out);

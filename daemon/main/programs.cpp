@@ -83,7 +83,7 @@ Status set_environment(const Settings& settings, int ready) {
   return {};
 }
 
-// As many descriptors as the hard limit gives: a jail takes ten of sandboxd's.
+// As many descriptors as the hard limit gives: a jail takes up to twenty of sandboxd's.
 Status raise_nofile() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return sys_error("getrlimit RLIMIT_NOFILE");

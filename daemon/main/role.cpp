@@ -1,15 +1,18 @@
 #include "daemon/main/role.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <fcntl.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
@@ -48,6 +51,34 @@ Result<std::uint32_t> number_variable(const char* name, std::uint32_t least, std
   return static_cast<std::uint32_t>(*value);
 }
 
+// What of our descriptors is for what. A connection may have some of them under way in either direction.
+struct DescriptorShares {
+  std::uint32_t connections = 0;  // of all users
+  std::uint64_t jails = 0;        // descriptors of their jails, jobs and logs
+};
+
+Result<DescriptorShares> share_descriptors() {
+  constexpr std::uint64_t kOwn = 256, kPerConnection = 4, kMostConnections = 4096, kLeast = 1024;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return sys_error("getrlimit RLIMIT_NOFILE");
+  if (limit.rlim_cur < kLeast) return make_error("RLIMIT_NOFILE is {}, must be {} or more", limit.rlim_cur, kLeast);
+  const std::uint64_t connections = std::min(kMostConnections, limit.rlim_cur / 16);
+  return DescriptorShares{static_cast<std::uint32_t>(connections),
+                          limit.rlim_cur - kOwn - connections * kPerConnection};
+}
+
+// The kernel keeps kernel.pty.reserve for the host's own devpts; a quarter of the rest is for others than jails. A host whose
+// kernel says nothing of it has no terminals for anybody.
+std::uint64_t terminals_for_jails() {
+  const auto number = [](const char* path) {
+    const auto text = read_file(AT_FDCWD, path, 64);
+    const std::string_view digits = text.ok() ? std::string_view(*text) : std::string_view();
+    return parse_uint(digits.substr(0, digits.find('\n')), UINT32_MAX).value_or(0);
+  };
+  const std::uint64_t most = number("/proc/sys/kernel/pty/max"), reserve = number("/proc/sys/kernel/pty/reserve");
+  return most > reserve ? (most - reserve) / 4 * 3 : 1;
+}
+
 class Role {
  public:
   Status run();
@@ -60,6 +91,7 @@ class Role {
   Status add_signal(int number);
 
   std::unique_ptr<sd_event, UnrefLoop> loop_;
+  DescriptorShares descriptors_;
   UniqueFd public_listen_, admin_listen_, ready_, jail_files_;
   std::unique_ptr<jails::Supervisor> supervisor_;
   std::unique_ptr<api::Server> server_;
@@ -93,6 +125,9 @@ Status Role::prepare() {
   TRY_ASSIGN(jail_files_, load_jail_files());
   deps.log_directory = variable("SANDBOXD_STATE_DIR") + "/logs";
   TRY(jails::empty_log_directory(deps.log_directory));
+  TRY_ASSIGN(descriptors_, share_descriptors());
+  deps.descriptors = descriptors_.jails;
+  deps.terminals = terminals_for_jails();
   deps.ready = [this](const wire::Config& config) {
     const Status served = serve(config);
     if (served.ok()) return;
@@ -129,7 +164,8 @@ Status Role::add_signal(int number) {
 // Until now clients waited in the sockets' backlogs.
 Status Role::serve(const wire::Config& config) {
   api::Limits limits;
-  limits.connections = config.user_connections;
+  limits.all_connections = descriptors_.connections;
+  limits.connections = std::min(config.user_connections, descriptors_.connections / 2);
   limits.calls_per_second = config.user_calls_per_second;
   limits.pending_bytes = config.user_pending_bytes;
   TRY_ASSIGN(server_, api::Server::create(loop_.get(), std::move(public_listen_), std::move(admin_listen_),

@@ -67,6 +67,7 @@ Json allowed_json(const wire::Profile& profile) {
           {"user_root", profile.user_root},
           {"tmpfs_free", profile.tmpfs_free},
           {"tmpfs", tmpfs_json(profile.tmpfs)},
+          {"terminals", profile.terminals},
           {"limits", limits_json(profile.limits)}};
 }
 

@@ -167,6 +167,13 @@ Outcome make_plan(const JobSpec& spec, const wire::Profile& profile, const Conte
   if (auto* denied = std::get_if<Denied>(&limits)) return std::move(*denied);
   if (auto* wrong = std::get_if<InvalidArgument>(&limits)) return std::move(*wrong);
   plan.limits = std::get<Limits>(limits);
+  if (context.nofile_most != 0 && plan.limits.nofile > context.nofile_most)
+    return InvalidArgument{
+        "/parameters/spec/limits/nofile", fmt::format("{}", plan.limits.nofile),
+        fmt::format("at most {}, sandboxd-launcher's own hard limit; ask for less, or raise that (RLIMIT_NOFILE, "
+                    "systemd's LimitNOFILE=)",
+                    context.nofile_most)};
+  plan.terminals = profile.terminals;
   put_binds(spec, plan);
   put_tmpfs(spec, profile, plan);
   plan.dirs = spec.dirs;

@@ -26,6 +26,7 @@ struct Context {
   bool session = false;  // a jail without a first job
   std::span<const wire::Preset> presets{};
   std::vector<std::uint32_t> groups{};  // supplementary ones
+  std::uint64_t nofile_most = 0;        // what the launcher can give; 0: not known
   bool admin = false;                   // came by admin.sock: may use every profile
 };
 

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 
 #include "base/file.h"
@@ -102,6 +103,7 @@ wire::Profile to_wire(const filters::Profile& from) {
   profile.etc = from.etc;
   for (const auto& [name, value] : from.env) profile.env.push_back({name, value});
   profile.landlock = to_wire(from.landlock);
+  profile.terminals = from.terminals;
   profile.limits = from.limits;
   return profile;
 }
@@ -111,7 +113,10 @@ wire::Profile to_wire(const filters::Profile& from) {
 filters::Host this_host() {
   struct sysinfo info {};
   if (::sysinfo(&info) < 0) return {};
-  return {std::uint64_t{info.totalram} * info.mem_unit};
+  filters::Host host{std::uint64_t{info.totalram} * info.mem_unit};
+  // The launcher's own, which profilec has of it as the jails have.
+  if (rlimit nofile{}; ::getrlimit(RLIMIT_NOFILE, &nofile) == 0) host.nofile = nofile.rlim_max;
+  return host;
 }
 
 Result<wire::Config> load_config(const SetSources& sources) {
@@ -179,6 +184,7 @@ Result<wire::ProfileSet> compile_set(const SetSources& sources) {
     return make_error("default_profile is {}, but there is no such profile; there are: {}",
                       sandboxd::quoted(set.config.default_profile), fmt::join(names, ", "));
   }
+  set.nofile_most = sources.host.nofile;
   set.hash = wire::hash_of(set);
   return set;
 }

@@ -11,7 +11,7 @@
 
 namespace sandboxd::profilec {
 
-// sysinfo(2); of the host nothing else is read but Accounts.
+// sysinfo(2) and getrlimit(2); of the host nothing else is read but Accounts.
 [[nodiscard]] filters::Host this_host();
 
 // Where the names of a profile's users and groups are looked up.

@@ -20,7 +20,8 @@ using filters::Cursor;
 
 constexpr std::uint64_t kMaxId = 4294967294;  // 4294967295 is no id (chown(2))
 constexpr std::array<std::string_view, 2> kPoolKeys = {"first", "count"};
-constexpr std::array<std::string_view, 4> kUserKeys = {"jails", "connections", "calls_per_second", "pending_bytes"};
+constexpr std::array<std::string_view, 5> kUserKeys = {"jails", "connections", "calls_per_second", "terminals",
+                                                       "pending_bytes"};
 // What a host may lack and the admin may decide to go without.
 // What a host may be unable to enforce, each name once.
 std::vector<std::string_view> limit_groups() {
@@ -89,7 +90,8 @@ Status read_uid_min(const Cursor& at, wire::Config& config) { return read_number
 
 Status read_user_limits(const Cursor& at, wire::Config& config) {
   TRY(at.only_keys(kUserKeys));
-  const std::array numbers = {&config.user_jails, &config.user_connections, &config.user_calls_per_second};
+  const std::array numbers = {&config.user_jails, &config.user_connections, &config.user_calls_per_second,
+                              &config.user_terminals};
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     if (!at.has(kUserKeys[i])) continue;
     TRY_ASSIGN(const Cursor value, at.member(kUserKeys[i]));

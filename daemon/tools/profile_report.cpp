@@ -60,6 +60,7 @@ std::string resolved_json(const filters::Profile& profile) {
                 {"etc", profile.etc},
                 {"env", profile.env},
                 {"limits", limits_json(profile.limits)}};
+  value["terminals"] = profile.terminals;
   if (!profile.files.empty()) value["files"] = profile.files;
   if (profile.who.users) value["users"] = accounts_json(*profile.who.users);
   if (profile.who.groups) value["groups"] = accounts_json(*profile.who.groups);

@@ -421,6 +421,11 @@ std::optional<Found> check_stdio(const JailPlan& plan, const Profile&) {
   return Found{fmt::format("{} rows, {} columns", job.rows, job.columns), "1 to 65535 of both, and a terminal"};
 }
 
+std::optional<Found> check_terminals(const JailPlan& plan, const Profile& profile) {
+  if (plan.terminals <= profile.terminals) return {};
+  return Found{fmt::format("{} terminals", plan.terminals), fmt::format("at most {}", profile.terminals)};
+}
+
 // The order is the order of messages: who it is, what it sees, where, how much, what runs.
 constexpr std::array kRules = {
     Rule{"profile", Kind::kWide, check_profile},
@@ -437,6 +442,7 @@ constexpr std::array kRules = {
     Rule{"network", Kind::kWide, check_network},
     Rule{"unix_sockets", Kind::kWide, check_unix_sockets},
     Rule{"stdio", Kind::kMalformed, check_stdio},
+    Rule{"terminals", Kind::kWide, check_terminals},
     Rule{"workspace", Kind::kWide, check_workspace},
     Rule{"binds", Kind::kWide, check_binds},
     Rule{"descriptors", Kind::kMalformed, check_descriptors},

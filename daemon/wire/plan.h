@@ -29,6 +29,9 @@ enum class UnixSockets : std::uint8_t { kNone = 0, kAny = 1 };
 // kTerminal: jail-init makes a PTY of the jail's own devpts and sends its master out.
 enum class StdioMode : std::uint8_t { kNull = 0, kPipes = 1, kInherit = 2, kTerminal = 3 };
 
+inline constexpr std::uint32_t kDefaultTerminals = 16;
+inline constexpr std::uint32_t kMostTerminals = 256;
+
 inline constexpr std::uint32_t bit(auto value) { return 1U << static_cast<std::uint32_t>(value); }
 
 struct Bind {
@@ -106,6 +109,7 @@ struct JailPlan {
   std::vector<std::string> dirs{};  // empty directories to make
   std::string hostname{};
   Limits limits{};
+  std::uint32_t terminals = kDefaultTerminals;  // of the jail's devpts; 0: none can be opened
   bool session = false;  // no first job (job.argv is empty): jobs come by jail-init's control socket
   JobPlan job{};
 
@@ -131,6 +135,7 @@ struct JailPlan {
     a(dirs);
     a(hostname);
     a(limits);
+    a(terminals);
     a(session);
     a(job);
   }

@@ -126,7 +126,8 @@ struct Profile {
   std::vector<ProfileEnv> env{};   // defaults
   std::vector<ProfileFile> files{};
   ProfileLandlock landlock{};
-  Limits limits{};  // caps on what preset and request say
+  std::uint32_t terminals = kDefaultTerminals;  // the most of each jail
+  Limits limits{};                              // caps on what preset and request say
 
   template <class A> void fields(A& a) {
     a(name);
@@ -149,6 +150,7 @@ struct Profile {
     a(env);
     a(files);
     a(landlock);
+    a(terminals);
     a(limits);
   }
   bool operator==(const Profile&) const = default;
@@ -182,6 +184,7 @@ struct Config {
   std::uint32_t user_connections = 64;
   std::uint32_t user_calls_per_second = 500;
   std::uint64_t user_pending_bytes = 16U << 20;
+  std::uint32_t user_terminals = 1024;
   std::vector<std::string> unenforced_limits{};
 
   template <class A> void fields(A& a) {
@@ -196,6 +199,7 @@ struct Config {
     a(user_connections);
     a(user_calls_per_second);
     a(user_pending_bytes);
+    a(user_terminals);
     a(unenforced_limits);
   }
   bool operator==(const Config&) const = default;
@@ -206,12 +210,14 @@ struct ProfileSet {
   Config config{};
   std::vector<Profile> profiles{};
   std::vector<Preset> presets{};
+  std::uint64_t nofile_most = 0;  // the hard RLIMIT_NOFILE of the launcher, which jails inherit; 0: not known
 
   template <class A> void fields(A& a) {
     a(hash);
     a(config);
     a(profiles);
     a(presets);
+    a(nofile_most);
   }
   bool operator==(const ProfileSet&) const = default;
 

@@ -16,6 +16,7 @@ namespace sandboxd::filters {
 
 struct Host {
   std::uint64_t memory = 0;  // bytes
+  std::uint64_t nofile = 0;  // the most descriptors that a process started from here can have; 0: not known
 };
 
 // Caps: a jail without a bound on processes, descriptors or scratch there is none.

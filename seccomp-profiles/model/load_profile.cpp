@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t kMaxLineage = 8;
 constexpr std::size_t kMaxIds = 64;
+constexpr std::uint64_t kMaxTerminals = 256;
 constexpr std::uint64_t kMaxCount = 1ULL << 30;
 
 constexpr std::array<std::string_view, 3> kRoots = {"usr", "directory", "host"};
@@ -212,6 +213,12 @@ Status read_files(const Cursor& at, Profile& profile) {
   return {};
 }
 
+Status read_terminals(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(const std::uint64_t most, at.number(0, kMaxTerminals));
+  profile.terminals = static_cast<std::uint32_t>(most);
+  return {};
+}
+
 Status read_landlock_key(const Cursor& at, Profile& profile) { return read_landlock(at, profile.landlock); }
 
 // Names are what passwd(5) and group(5) have; which id is meant, and whether there is one, is for who knows the host.
@@ -296,6 +303,7 @@ constexpr std::array kProfileKeys = {
     ProfileKey{"files", read_files, false},
     ProfileKey{"users", read_users, false},
     ProfileKey{"groups", read_groups, false},
+    ProfileKey{"terminals", read_terminals, false},
     ProfileKey{"landlock", read_landlock_key, false},
     ProfileKey{"reasons", read_reasons, false},
 };

@@ -83,7 +83,8 @@ struct Profile {
   std::map<std::string, std::string> files{};  // name below /etc/sandboxd in the jail -> name in the folder of files
   std::map<std::string, Reason> reasons{};     // by key: "filter", "env.PATH", "limits.pids_max", "files.NAME"
   ProfileLandlock landlock{};
-  Limits limits = no_limits();  // caps
+  std::uint32_t terminals = 16;  // the most that can be open in a jail at a time
+  Limits limits = no_limits();   // caps
 
   bool operator==(const Profile&) const = default;
 };

@@ -58,6 +58,8 @@ class Jails : public testing::Test {
     deps.user_names = {{1000, "alice"}};
     deps.numbers = 16;
     deps.stuck_after = stuck_after;
+    deps.descriptors = descriptors_;
+    deps.terminals = terminals_;
     deps.log_directory = folder_ + "/logs";
     ::mkdir(deps.log_directory.c_str(), 0700);
     supervisor_ = make_supervisor(loop_.get(), std::move(deps));
@@ -154,6 +156,7 @@ class Jails : public testing::Test {
     return seen.failure ? std::get_if<T>(&*seen.failure) : nullptr;
   }
 
+  std::uint64_t descriptors_ = 0, terminals_ = 0;  // before open(): of all users
   std::string folder_;
   Loop loop_;
   std::unique_ptr<FakeLauncher> launcher_;

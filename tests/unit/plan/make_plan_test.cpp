@@ -271,6 +271,21 @@ TEST(MakePlan, AlwaysNarrowsItsProfile) {
   EXPECT_GT(plans, 200);
 }
 
+TEST(Nofile, AboveWhatTheLauncherCanGiveIsRefusedWithWhatToDo) {
+  Context context = some_context();
+  context.nofile_most = 512;
+  JobSpec spec = some_spec();
+  spec.limits.nofile = 513;
+  const Outcome outcome = make_plan(spec, some_profile(), context);
+  ASSERT_TRUE(std::holds_alternative<InvalidArgument>(outcome));
+  const auto& wrong = std::get<InvalidArgument>(outcome);
+  EXPECT_EQ(wrong.path, "/parameters/spec/limits/nofile");
+  EXPECT_EQ(wrong.value, "513");
+  EXPECT_THAT(wrong.expected, testing::HasSubstr("at most 512, sandboxd-launcher's own hard limit; ask for less"));
+  spec.limits.nofile = 512;
+  EXPECT_TRUE(std::holds_alternative<wire::JailPlan>(make_plan(spec, some_profile(), context)));
+}
+
 wire::Profile restricted_profile() {
   wire::Profile profile = some_profile();
   profile.who = {true, {{"bob", 1002}}, {{"devs", 2000}, {"3000", 3000}}};

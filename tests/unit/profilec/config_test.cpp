@@ -19,7 +19,7 @@ TEST(Config, ReadsEveryKey) {
   const Result<wire::Config> config = parse_config(R"({
     "id_pool": {"first": 1879310336, "count": 1024}, "cgroup_root": "/sys/fs/cgroup/jails", "profile_dirs": ["/a", "/b"],
     "default_profile": "strict", "allowed_ids": [33, 100], "uid_min": 500,
-    "user_limits": {"jails": 2, "connections": 3, "calls_per_second": 4, "pending_bytes": "2M"},
+    "user_limits": {"jails": 2, "connections": 3, "calls_per_second": 4, "pending_bytes": "2M", "terminals": 5},
     "unenforced_limits": ["pids_max"]})",
                                                    "f");
   ASSERT_TRUE(config.ok()) << config.error().message();
@@ -31,6 +31,7 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_THAT(config->allowed_ids, ElementsAre(33U, 100U));
   EXPECT_EQ(config->uid_min, 500U);
   EXPECT_EQ(config->user_jails, 2U);
+  EXPECT_EQ(config->user_terminals, 5U);
   EXPECT_EQ(config->user_connections, 3U);
   EXPECT_EQ(config->user_calls_per_second, 4U);
   EXPECT_EQ(config->user_pending_bytes, 2U << 20);

@@ -324,6 +324,12 @@ TEST(ProfileLandlock, TellsAnEmptyListFromNone) {
   EXPECT_THAT(profile->landlock.optional, ElementsAre("tcp"));
 }
 
+TEST(ProfileTerminals, AreWithinTheCap) {
+  EXPECT_EQ(load_profile("p", source_of({{"p", {kWhole}}}))->terminals, 16U);
+  EXPECT_EQ(load_profile("p", source_of({{"p", {with_more(R"("terminals":0)")}}}))->terminals, 0U);
+  EXPECT_THAT(fault_of_more(R"("terminals":257)"), HasSubstr("from 0 to 256"));
+}
+
 TEST(ProfileLandlock, IsInheritedListByList) {
   const std::string parent = R"("landlock":{"read":["/usr"],"write":["@scratch"],"truncate":[],"scopes":["signal"]})";
   const std::string heir =
