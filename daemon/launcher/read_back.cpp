@@ -226,6 +226,35 @@ Result<std::int32_t> find_job(const cgroups::Cgroup& cgroup, std::int32_t init_p
   return pids[0] == init_pid ? pids[1] : pids[0];
 }
 
+Status read_live_process(wire::Readback& out, int process, const ProcStatus& status, bool is_job) {
+  if (is_job) add_identity(out, status);
+  TRY(add_confinement(out, process, status));
+  TRY_ASSIGN(std::string group, cgroup_of(process));
+  add(out, "cgroup", std::move(group));
+  return add_mounts(out, process);
+}
+
+// Of a job, else of any of jail-init's own: an idle session has no job, and what they have in common is told. One that ends while
+// it is read, or has and is not yet collected, has no namespaces any more: then the next is read.
+Status read_some_process(wire::Readback& out, int proc_dir, const std::vector<std::int32_t>& pids,
+                         std::uint32_t job_id) {
+  Status last = sys_error_code(ESRCH, "no process is left in the jail");
+  for (const bool is_job : {true, false}) {
+    for (const std::int32_t pid : pids) {
+      const auto process = open_process(proc_dir, pid);
+      if (!process.ok()) continue;
+      const auto status = read_proc_status(process->get());
+      if (!status.ok() || status->uid.empty() || (status->uid[0] == job_id) != is_job) continue;
+      wire::Readback found;
+      last = read_live_process(found, process->get(), *status, is_job);
+      if (!last.ok()) continue;
+      out = std::move(found);
+      return {};
+    }
+  }
+  return last;
+}
+
 }  // namespace
 
 Result<HostNamespaces> host_namespaces(int proc_dir, int template_namespace) {
@@ -266,30 +295,10 @@ Result<wire::Readback> read_back_launch(int proc_dir, const cgroups::Cgroup& cgr
 
 Result<wire::Readback> read_back_live(int proc_dir, const cgroups::Cgroup& cgroup, std::uint32_t first_id) {
   TRY_ASSIGN(const std::vector<std::int32_t> pids, cgroup.processes());
-  UniqueFd chosen;
-  ProcStatus of_chosen;
-  bool is_job = false;
-  for (const std::int32_t pid : pids) {
-    auto process = open_process(proc_dir, pid);
-    if (!process.ok()) continue;  // it has ended since
-    auto status = read_proc_status(process->get());
-    if (!status.ok() || status->uid.empty()) continue;
-    // A job, else any of jail-init's own: an idle session has no job, and what they have in common is told.
-    is_job = status->uid[0] == first_id + kJobOffset;
-    if (!is_job && chosen) continue;
-    chosen = std::move(process).value();
-    of_chosen = std::move(status).value();
-    if (is_job) break;
-  }
-  if (!chosen) return sys_error_code(ESRCH, "no process is left in the jail");
   wire::Readback out;
-  if (is_job) add_identity(out, of_chosen);
-  TRY(add_confinement(out, chosen.get(), of_chosen));
-  TRY_ASSIGN(std::string group, cgroup_of(chosen.get()));
-  add(out, "cgroup", std::move(group));
+  TRY(read_some_process(out, proc_dir, pids, first_id + kJobOffset));
   add(out, "processes", std::to_string(pids.size()));
   TRY(add_limit_facts(cgroup, out.facts));
-  TRY(add_mounts(out, chosen.get()));
   return out;
 }
 

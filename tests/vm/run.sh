@@ -61,7 +61,7 @@ timeout -k 5 "$limit" qemu-system-x86_64 -M q35 -accel "${VM_ACCEL:-tcg,thread=m
   -smp "${VM_CPUS:-2}" -m "${VM_MEM:-2048}" -nodefaults -display none -no-reboot \
   -serial "file:$work/console.log" -chardev stdio,id=out,signal=off -serial chardev:out \
   -kernel "$kernel" \
-  -append "root=/dev/nvme0n1 rw console=ttyS0 quiet panic=-1 mitigations=off systemd.show_status=0 $kernel_args" \
+  -append "root=/dev/nvme0n1 rw console=ttyS0 quiet panic=-1 mitigations=off no_timer_check systemd.show_status=0 $kernel_args" \
   "${disks[@]}" </dev/null || status=$?
 
 [ -z "$results" ] || cp "$work/console.log" "$results/"

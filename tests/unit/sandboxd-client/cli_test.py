@@ -359,8 +359,8 @@ class Verbs(Case):
         self.assertEqual([json.loads(line) for line in self.ctl("events", "--json").stdout.splitlines()], [event])
 
     def test_profiles(self):
-        self.answer("Host.Profiles", {"profiles": [{"name": "strict", "description": "little"}]})
-        self.assertEqual(self.ctl("profile", "list").stdout, b"strict\tlittle\n")
+        self.answer("Host.Profiles", {"profiles": [{"name": "strict", "description": "little", "may_use": "everybody"}]})
+        self.assertEqual(self.ctl("profile", "list").stdout, b"strict\tlittle\teverybody\n")
         self.assertEqual(json.loads(self.ctl("profile", "show", "strict").stdout)["name"], "strict")
         self.assertEqual(self.daemon.calls[1].parameters, {"name": "strict"})
 
