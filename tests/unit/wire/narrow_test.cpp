@@ -127,6 +127,7 @@ std::vector<Case> view_cases() {
          p.network = static_cast<NetworkMode>(32);
          q.networks = 1;
        }},
+      {"terminals wider", "terminals", [](auto& p, auto& q) { p.terminals = q.terminals + 1; }},
       {"unix sockets wider", "unix_sockets", [](auto& p, auto&) { p.unix_sockets = UnixSockets::kAny; }},
       {"unix sockets that the filter doesn't refuse", "unix_sockets",
        [](auto&, auto& q) { q.unix_sockets = UnixSockets::kAny; }},
