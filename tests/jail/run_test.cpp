@@ -278,7 +278,11 @@ TEST_F(Run, FiftyJailsRunAtTheSameTime) {
     commands.emplace_back(
         stack().ctl_spec(kAlice, {"run", "--", "/bin/sh", "-c", fmt::format("echo {}; exec sleep 1000", i)}));
   }
-  for (std::size_t i = 0; i < commands.size(); ++i) EXPECT_TRUE(commands[i].await_output(std::to_string(i))) << i;
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    if (commands[i].await_output(std::to_string(i))) continue;
+    commands[i].signal(SIGTERM);
+    ADD_FAILURE() << i << ": " << describe(commands[i].finish());
+  }
   EXPECT_EQ(jail_cgroups(stack().slice()).size(), 50U);
   for (Command& command : commands) command.signal(SIGKILL);
   EXPECT_TRUE(eventually([] { return jail_cgroups(stack().slice()).empty(); }));
