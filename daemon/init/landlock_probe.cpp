@@ -105,6 +105,10 @@ Outcome probe_port(const Plan& plan, std::uint64_t access) {
 }  // namespace
 
 Outcome probe_landlock(State& state) {
+  if (state.plan.landlock_fs == 0) {  // a nested jail: landlock_probe stays false, and the launcher knows
+    const Outcome connect = probe_port(state.plan, kConnectTcp);
+    return connect.ok() ? probe_port(state.plan, kBindTcp) : connect;
+  }
   for (const Outcome outcome :
        {probe_paths(state), probe_read(state.plan), probe_truncate(state.plan), probe_ioctl(state.plan),
         probe_port(state.plan, kConnectTcp), probe_port(state.plan, kBindTcp)}) {

@@ -118,6 +118,7 @@ Outcome restrict_by_landlock(State& state) {
   struct {
     std::uint64_t fs, net, scoped;
   } attr{plan.landlock_fs, plan.landlock_net, plan.landlock_scoped};
+  if ((attr.fs | attr.net | attr.scoped) == 0) return {};  // a nested jail on an old kernel
   // An older kernel takes a shorter struct; what it lacks is zero here, as the launcher asked its ABI.
   const std::size_t size = attr.scoped != 0 ? 24 : attr.net != 0 ? 16 : 8;
   const long ruleset = sys::raw(SYS_landlock_create_ruleset, &attr, size, 0);

@@ -28,6 +28,11 @@ wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& p
   // Beside the cgroup's it would refuse first, and the cgroup would not count what was refused: so a run has one of them.
   if (options.count_by_id) add_limit(init, RLIMIT_NPROC, plan.limits.pids_max);
   put_landlock(init, plan, profile.landlock, options.landlock_abi);
+  if (profile
+          .nested) {  // whom Landlock holds to any rule about files, it refuses every mount (landlock(7), Current limitations)
+    init.landlock_fs = 0;
+    init.landlock.clear();
+  }
   init.filter = profile.filter;
   for (const wire::Tmpfs& row : plan.tmpfs) init.tmpfs.push_back(row.path);
   init.workdir = plan.job.workdir;

@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/ids.h"
 #include "base/path.h"
 #include "base/text.h"
@@ -28,6 +29,7 @@
 namespace sandboxd::launcher {
 namespace {
 
+constexpr std::string_view kNestedNamespaces = "256";
 constexpr std::uint64_t kReadOnly = kProtected | MOUNT_ATTR_RDONLY;
 
 // The state of the steps: the jail's root, attached in the template's /mnt.
@@ -103,6 +105,29 @@ Status make_dev(Work& work) {
   return attach(queues.get(), work.root.get(), "/dev/mqueue");
 }
 
+// Per user namespace, and for all that are made below it (user_namespaces(7)): a wall behind the filter's. Without the bound, a
+// nested jail could use up the host's, whose counts of ids that launch jails go up the tree.
+Status bound_namespaces(int proc, bool nested) {
+  constexpr std::array kNested = {"user", "mnt", "pid", "ipc", "uts", "cgroup"};
+  constexpr std::array kNone = {"net", "time"};
+  const auto bound = [&](const char* kind, std::string_view most) {
+    return write_file_at(proc, fmt::format("sys/user/max_{}_namespaces", kind), most);
+  };
+  if (!nested) return bound("user", "0");
+  for (const char* kind : kNested) TRY(bound(kind, kNestedNamespaces));
+  for (const char* kind : kNone) TRY(bound(kind, "0"));
+  return {};
+}
+
+// A /proc that is covered in part lets nobody mount another in a namespace of its own (mnt_already_visible): a whole one, though of
+// processes only, must be in sight. bubblewrap needs /proc/sys too, so this one is beside the jail's.
+Status show_whole_proc(Work& work) {
+  TRY_ASSIGN(const UniqueFd proc, new_filesystem("proc", {{"hidepid", "invisible"}, {"subset", "pid"}},
+                                                 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  TRY(ensure_directory(work.root.get(), kNestedProc, 0555));
+  return attach(proc.get(), work.root.get(), kNestedProc);
+}
+
 Status make_proc(Work& work) {
   const bool only_pids = work.setup.plan.proc == wire::ProcKind::kPid;
   const Options full = {{"hidepid", "invisible"}};
@@ -111,7 +136,14 @@ Status make_proc(Work& work) {
              new_filesystem("proc", only_pids ? pids : full, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   TRY(ensure_directory(work.root.get(), "/proc", 0555));
   TRY(attach(proc.get(), work.root.get(), "/proc"));
-  return only_pids ? Status() : mask_proc(work.root.get(), proc.get());
+  const bool nested = work.setup.profile.nested;
+  if (nested) TRY(show_whole_proc(work));
+  if (!only_pids) {
+    TRY(bound_namespaces(proc.get(), nested));
+    return mask_proc(work.root.get(), proc.get());
+  }
+  TRY_ASSIGN(const UniqueFd whole, new_filesystem("proc", full, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  return bound_namespaces(whole.get(), nested);
 }
 
 // Nothing of /sys but the cpu list, which runtimes size themselves by, and the jail's own cgroup.

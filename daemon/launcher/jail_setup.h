@@ -38,6 +38,9 @@ struct JailSetup {
   std::vector<int> close_first{};         // the other side's ends: a copy here would hide a death
 };
 
+// Where a nested jail has a second proc file system, which it needs to mount more of them.
+inline constexpr const char* kNestedProc = "/sys/proc";
+
 // Returns only on failure, having said so on the sync socket.
 [[noreturn]] void set_up_jail(JailSetup& setup);
 

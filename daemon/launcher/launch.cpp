@@ -435,8 +435,8 @@ Step Launch::await_ready_and_read_back() {
   if (record.what != wire::Sync::kReady)
     return StepError{"set-up", sys_error_code(ECHILD, "the jail died while it was set up"), false};
   landlock_probe_ = record.landlock_probe == 1;
-  const Expected expected{&plan_,      first_id_,          init_pid_,       network_inode_,   cgroup_name(plan_.number),
-                          core_limit_, host_.landlock_abi, landlock_probe_, &host_.namespaces};
+  const Expected expected{&plan_,      first_id_,          init_pid_,       network_inode_,  cgroup_name(plan_.number),
+                          core_limit_, host_.landlock_abi, profile_.nested, landlock_probe_, &host_.namespaces};
   auto facts = read_back_launch(host_.proc_dir, *cgroup_, expected);
   STEP("read-back", facts);
   started_.readback = std::move(facts).value();

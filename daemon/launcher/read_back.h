@@ -29,6 +29,7 @@ struct Expected {
   std::string cgroup_path{};        // its last part
   std::uint64_t core_limit = 1;
   int landlock_abi = 0;
+  bool nested = false;          // Landlock was asked for nothing about files
   bool landlock_probe = false;  // jail-init's own, taken before anything of the workload ran
   const HostNamespaces* host = nullptr;
 };

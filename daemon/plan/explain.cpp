@@ -65,6 +65,7 @@ Json allowed_json(const wire::Profile& profile) {
           {"proc", name_of(profile.proc, {"full", "pid"})},
           {"unix_sockets", name_of(profile.unix_sockets, {"none", "any"})},
           {"user_root", profile.user_root},
+          {"nested", profile.nested},
           {"tmpfs_free", profile.tmpfs_free},
           {"tmpfs", tmpfs_json(profile.tmpfs)},
           {"terminals", profile.terminals},

@@ -103,6 +103,7 @@ std::string widened_keys(const filters::Profile& base, const filters::Profile& o
   }
   if (other.unix_sockets != base.unix_sockets && other.unix_sockets == "any") add("unix_sockets", "any");
   if (other.user_root && !base.user_root) add("user", "root");
+  if (other.nested && !base.nested) add("nested", "true");
   return rows;
 }
 

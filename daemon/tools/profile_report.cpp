@@ -55,6 +55,7 @@ std::string resolved_json(const filters::Profile& profile) {
                 {"proc", profile.proc},
                 {"unix_sockets", profile.unix_sockets},
                 {"user_root", profile.user_root},
+                {"nested", profile.nested},
                 {"tmpfs", tmpfs},
                 {"tmpfs_free", profile.tmpfs_free},
                 {"etc", profile.etc},

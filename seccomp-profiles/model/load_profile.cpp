@@ -105,6 +105,11 @@ Status read_unix_sockets(const Cursor& at, Profile& profile) {
   TRY_ASSIGN(profile.unix_sockets, word_at(at, kUnixSockets));
   return {};
 }
+Status read_nested(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(profile.nested, at.boolean());
+  return {};
+}
+
 Status read_user_root(const Cursor& at, Profile& profile) {
   TRY_ASSIGN(profile.user_root, at.boolean());
   return {};
@@ -274,6 +279,16 @@ Status read_reasons(const Cursor& at, Profile& profile) {
 
 Status read_limits(const Cursor& at, Profile& profile) { return read_caps(at, profile.limits); }
 
+Status check_nested(const Cursor& file, const Profile& profile) {
+  const ProfileLandlock& landlock = profile.landlock;
+  const bool files = landlock.read || landlock.write || landlock.execute || landlock.truncate || landlock.ioctl;
+  if (!profile.nested || !files) return {};
+  return file.error(
+      "\"nested\": true can't be had beside rules of Landlock about files, which refuses every mount then; take out "
+      "'read', "
+      "'write', 'execute', 'truncate' and 'ioctl' of 'landlock'");
+}
+
 // What every jail has a bound of.
 constexpr std::array<std::string_view, 4> kBounds = {"nofile", "pids_max", "scratch_max", "inodes_max"};
 
@@ -305,6 +320,7 @@ constexpr std::array kProfileKeys = {
     ProfileKey{"groups", read_groups, false},
     ProfileKey{"terminals", read_terminals, false},
     ProfileKey{"landlock", read_landlock_key, false},
+    ProfileKey{"nested", read_nested, false},
     ProfileKey{"reasons", read_reasons, false},
 };
 
@@ -350,6 +366,7 @@ class ProfileLoader {
       }
     }
     profile.lineage = lineage_;
+    TRY(check_nested(file, profile));
     TRY(check_limits(file, profile));
     TRY(check_files(file, profile));
     TRY(check_reasons(file, profile));

@@ -76,6 +76,7 @@ struct Profile {
   std::string proc{};                    // full, pid
   std::string unix_sockets{};            // none, any
   bool user_root = false;
+  bool nested = false;  // jobs may make namespaces and mounts of their own
   bool tmpfs_free = false;
   std::vector<ProfileTmpfs> tmpfs{};
   std::vector<std::string> etc{};

@@ -137,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(All, ShippedFilter, testing::ValuesIn(all_cases()), [](
 });
 
 TEST(ShippedFilters, AreAllHere) {
-  EXPECT_THAT(shipped_filters(), testing::ElementsAre("default", "language", "language-wx", "strict"));
+  EXPECT_THAT(shipped_filters(), testing::ElementsAre("default", "language", "language-wx", "nested", "strict"));
 }
 
 // Each operation at both widths, on values that a shipped filter may not have.

@@ -41,7 +41,7 @@ TEST_F(ProfileReport, ExplainsACallRuleByRule) {
   EXPECT_THAT(
       text, HasSubstr("allow if arg0 in {AF_INET, AF_INET6} and (arg1 & SOCK_TYPE_MASK) in {SOCK_STREAM, SOCK_DGRAM}"));
   EXPECT_THAT(text, HasSubstr("errno EAFNOSUPPORT otherwise"));
-  EXPECT_THAT(text, HasSubstr("default.json line "));
+  EXPECT_THAT(text, HasSubstr("default-rules.json line "));
 }
 
 TEST_F(ProfileReport, NamesTheGroupThatACallCameThrough) {
@@ -125,13 +125,14 @@ TEST_F(ProfileReport, ShippedProfilesGiveAReasonForEachLine) {
         EXPECT_TRUE(profile->reasons.contains(key + "." + inner)) << name << " " << key << "." << inner;
     }
   }
-  EXPECT_EQ(with_reasons, 9);
+  EXPECT_EQ(with_reasons, 10);
 }
 
 TEST_F(ProfileReport, TheUsersPageHasEachReason) {
   const Result<std::string> page = read_file(AT_FDCWD, std::string(SANDBOXD_SOURCE_DIR) + "/docs/profiles.md");
   ASSERT_TRUE(page.ok()) << page.error().message();
-  for (const std::string name : {"agent", "build", "elixir", "go", "node", "python", "ruby", "rust", "scanner"}) {
+  for (const std::string name :
+       {"agent", "build", "elixir", "go", "nested", "node", "python", "ruby", "rust", "scanner"}) {
     const Result<filters::Profile> profile = filters::load_profile(name, files_.profile_source());
     ASSERT_TRUE(profile.ok());
     EXPECT_THAT(*page, HasSubstr(reasons_table(*profile))) << "make it anew: sandboxd-profile reasons";
