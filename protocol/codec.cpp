@@ -137,6 +137,8 @@ template <class Spec> void read_streams(ObjectReader& reader, Spec& out) {
   reader.optional("tty", object(out.tty));
   reader.optional("detach", boolean(out.detach));
   reader.optional("log", boolean(out.log));
+  reader.optional("explain_denials", boolean(out.explain_denials));
+  reader.rule(!out.explain_denials || out.stdio != Stdio::kInherit, "explain_denials", "false with stdio 'inherit'");
   const bool piped = out.stdio == Stdio::kRelay || out.stdio == Stdio::kPass;
   reader.rule(!out.stdin_data || out.stdio == Stdio::kRelay, "stdin_data", "none without stdio 'relay'");
   reader.rule(!out.stdin_data || !out.tty, "stdin_data", "none with a terminal");
@@ -347,6 +349,29 @@ Checked decode(const Json& value, std::string_view path, JailStats& out) {
   reader.optional("memory_max", whole(0, kMaxNumber, into(out.memory_max)));
   reader.optional("pids_max", whole(0, kMaxNumber, into(out.pids_max)));
   reader.optional("cpu_max", whole(0, kMaxNumber, into(out.cpu_max)));
+  return reader.finish();
+}
+
+Checked decode(const Json& value, std::string_view path, Denial& out) {
+  out = {};
+  ObjectReader reader(value, path);
+  reader.required("kind", one_of(kDenialKindNames, out.kind));
+  reader.required("what", string(kMaxLine, out.what));
+  reader.required("rule", string(kMaxLine, out.rule));
+  reader.required("remedy", string(kMaxLine, out.remedy));
+  reader.required("error", string(kMaxLine, out.error));
+  reader.required("job", whole(0, UINT32_MAX, into(out.job)));
+  reader.required("count", any_number(out.count));
+  reader.required("first", any_number(out.first));
+  return reader.finish();
+}
+
+Checked decode(const Json& value, std::string_view path, Denials& out) {
+  out = {};
+  ObjectReader reader(value, path);
+  reader.required("denials", object_list(kMaxArgv, out.denials));
+  reader.required("forgotten", any_number(out.forgotten));
+  reader.required("untold", any_number(out.untold));
   return reader.finish();
 }
 

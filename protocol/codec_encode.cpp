@@ -67,6 +67,7 @@ template <class Spec> void encode_streams(const Spec& spec, Json& value) {
   if (spec.tty) value["tty"] = encode(*spec.tty);
   if (spec.detach) value["detach"] = true;
   if (spec.log) value["log"] = true;
+  if (spec.explain_denials) value["explain_denials"] = true;
 }
 
 Json encode_usage(const Usage& usage) {
@@ -198,6 +199,23 @@ Json encode(const JailInfo& info, std::size_t argv_most) {
   if (info.report) value["report"] = encode(*info.report);
   for (const Fact& fact : info.in_force) value["in_force"].push_back({{"name", fact.name}, {"value", fact.value}});
   return value;
+}
+
+Json encode(const Denial& denial) {
+  return {{"kind", name_in(kDenialKindNames, denial.kind)},
+          {"what", denial.what},
+          {"rule", denial.rule},
+          {"remedy", denial.remedy},
+          {"error", denial.error},
+          {"job", denial.job},
+          {"count", denial.count},
+          {"first", denial.first}};
+}
+
+Json encode(const Denials& denials) {
+  Json list = Json::array();
+  for (const Denial& one : denials.denials) list.push_back(encode(one));
+  return {{"denials", std::move(list)}, {"forgotten", denials.forgotten}, {"untold", denials.untold}};
 }
 
 }  // namespace sandboxd::protocol

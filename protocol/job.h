@@ -34,6 +34,8 @@ enum class Verdict : std::uint8_t {
   kStuck
 };
 
+enum class DenialKind : std::uint8_t { kSyscall, kPath, kNetwork, kLimit };
+
 struct Bind {
   std::uint32_t fd = 0;  // index into the descriptors sent under `token`
   std::string target{};
@@ -93,6 +95,7 @@ struct JobSpec {
   std::optional<WindowSize> tty{};  // a terminal instead of pipes
   bool detach = false;
   bool log = false;
+  bool explain_denials = false;  // refused calls are told, to Why and on the job's standard error
   Labels labels{};
   std::optional<std::uint64_t> session_ttl{};  // microseconds; Create only
   bool operator==(const JobSpec&) const = default;
@@ -111,6 +114,7 @@ struct ExecSpec {
   std::optional<WindowSize> tty{};
   bool detach = false;
   bool log = false;
+  bool explain_denials = false;  // on this job's standard error; of a jail that was created with it
   Survivors survivors = Survivors::kKill;
   bool operator==(const ExecSpec&) const = default;
 };
@@ -178,6 +182,27 @@ struct JobFailure {
   int code = 0;        // errno, or 0
   std::string detail{};
   bool operator==(const JobFailure&) const = default;
+};
+
+// Something that a job asked for and did not get, and what to do about it. Texts hold nothing that a job wrote.
+struct Denial {
+  DenialKind kind = DenialKind::kSyscall;
+  std::string what{};     // "mount", "socket(AF_NETLINK)", "pids_max"
+  std::string rule{};     // where it is said, and why
+  std::string remedy{};   // what to do, in words
+  std::string error{};    // "EPERM": what the job was told; empty for a limit
+  std::uint32_t job = 0;  // 0: the jail as a whole, or not known
+  std::uint64_t count = 1;
+  std::uint64_t first = 0;  // CLOCK_REALTIME, microseconds
+  bool operator==(const Denial&) const = default;
+};
+
+// What is kept of a jail's denials: the last of them.
+struct Denials {
+  std::vector<Denial> denials{};
+  std::uint64_t forgotten = 0;  // older ones, for which there was no room
+  std::uint64_t untold = 0;     // refused calls that came too fast to be told one by one
+  bool operator==(const Denials&) const = default;
 };
 
 // Now, of a live jail.

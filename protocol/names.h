@@ -36,6 +36,12 @@ inline constexpr std::array kVerdictNames = {
 };
 inline constexpr std::array kSurvivorsNames = {Named<Survivors>{"kill", Survivors::kKill},
                                                Named<Survivors>{"keep", Survivors::kKeep}};
+inline constexpr std::array kDenialKindNames = {
+    Named<DenialKind>{"syscall", DenialKind::kSyscall},
+    Named<DenialKind>{"path", DenialKind::kPath},
+    Named<DenialKind>{"network", DenialKind::kNetwork},
+    Named<DenialKind>{"limit", DenialKind::kLimit},
+};
 inline constexpr std::array<std::string_view, 3> kJobStateNames = {"starting", "running", "ended"};
 inline constexpr std::array<std::string_view, 5> kStateNames = {"starting", "running", "ending", "ended", "stuck"};
 

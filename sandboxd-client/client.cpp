@@ -188,6 +188,14 @@ Expected<std::vector<JailStats>> Client::stats(const std::string& jail) noexcept
   return all_of<JailStats>(*inside_, "org.sandboxd.Jail.Stats", parameters, "stats");
 }
 
+Expected<Denials> Client::why(const std::string& jail) noexcept {
+  Expected<Json> answer = inside_->ask("org.sandboxd.Jail.Why", {{"jail", jail}});
+  if (!answer) return std::move(answer).error();
+  Denials denials;
+  if (const auto wrong = protocol::decode(*answer, "/parameters", denials)) return malformed(wrong->message());
+  return denials;
+}
+
 Expected<std::vector<Fact>> Client::update(const std::string& jail, const AskedLimits& limits) noexcept {
   Expected<Json> answer =
       inside_->ask("org.sandboxd.Jail.Update", {{"jail", jail}, {"limits", protocol::encode(limits)}});

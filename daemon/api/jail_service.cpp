@@ -72,6 +72,7 @@ Interface JailService::interface() {
            {"List", method(&JailService::list)},
            {"Inspect", method(&JailService::inspect)},
            {"Stats", to(stats)},
+           {"Why", to(why)},
            {"Update", to(update)},
            {"Events", method(&JailService::events)}}};
 }

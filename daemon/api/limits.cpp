@@ -28,6 +28,16 @@ void stats(jails::Supervisor& supervisor, const CallPtr& call) {
   reply_listing(call, {"stats", count, [rows = std::move(rows)](std::size_t i) { return protocol::encode(rows[i]); }});
 }
 
+void why(jails::Supervisor& supervisor, const CallPtr& call) {
+  std::string jail;
+  protocol::ObjectReader reader(call->parameters(), "/parameters");
+  reader.required("jail", protocol::string(kMaxJailName, jail));
+  if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
+  const auto answer = supervisor.why(client_of(call->peer()), jail);
+  if (const auto* failure = std::get_if<jails::Failure>(&answer)) return fail(*call, *failure);
+  call->reply(protocol::encode(std::get<protocol::Denials>(answer)));
+}
+
 void update(jails::Supervisor& supervisor, const CallPtr& call) {
   std::string jail;
   protocol::AskedLimits limits;

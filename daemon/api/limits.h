@@ -1,4 +1,4 @@
-// org.sandboxd.Jail.Stats and Update.
+// org.sandboxd.Jail.Stats, Why and Update.
 #pragma once
 
 #include "daemon/api/varlink.h"
@@ -7,6 +7,7 @@
 namespace sandboxd::api {
 
 void stats(jails::Supervisor& supervisor, const CallPtr& call);
+void why(jails::Supervisor& supervisor, const CallPtr& call);
 void update(jails::Supervisor& supervisor, const CallPtr& call);
 
 }  // namespace sandboxd::api

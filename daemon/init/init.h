@@ -60,6 +60,7 @@ struct Plan {
   std::array<LandlockPort, kMaxLandlockRows> ports{};
   std::size_t port_count = 0;
   std::uint64_t landlock_fs = 0, landlock_net = 0, landlock_scoped = 0;
+  bool explain = false;  // what the filter refuses is told to sandboxd (recorder.cpp)
   const sock_filter* filter = nullptr;
   std::size_t filter_count = 0;
   std::array<const char*, kMaxTmpfs> tmpfs{};
@@ -80,6 +81,7 @@ struct State {
   bool released = false;    // kGo has come
   bool exec_waits = false;  // a command, unread, for what a signal to all is not to hit
   int signal_fd = -1;
+  int recorder_fd = -1;             // until the recorder has its listener
   std::uint64_t deadline_nsec = 0;  // the jail's; CLOCK_MONOTONIC; 0: none
 };
 
@@ -107,6 +109,11 @@ void send_event(const State& state, const wire::InitEventRecord& record, std::sp
 [[noreturn]] void end_jail();
 // scratch.cpp: kLook.
 void tell_full(const State& state);
+// recorder.cpp
+Outcome start_recorder(State& state);  // before the filter
+Outcome load_told_filter(State& state);
+bool is_recorder(int pid);
+void tell_untold();  // how many refused calls nobody was told of
 // plan.cpp
 Outcome read_plan(int fd, Plan& plan);
 

@@ -104,6 +104,7 @@ bool await_job(Job& job) {
 // than by way of jail-init. Only where that has said before that the job runs, so that the order of events stays as it was.
 // What can't be sent at once is left to jail-init, which waits for its reader.
 void tell_end(Job& job) {
+  tell_untold();
   wire::InitEventRecord record = exit_record(job);
   for (int i = 0; i < 2; ++i) {
     const long sent =

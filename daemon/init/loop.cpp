@@ -31,6 +31,8 @@ void reap(State& state) {
     if (pid == -EINTR) continue;
     if (pid <= 0) return;
     if (child_ended(state, static_cast<int>(pid), status, usage)) continue;
+    // Without it nobody answers what the filter refuses.
+    if (is_recorder(static_cast<int>(pid))) end_jail();
     signaller_ended(state, static_cast<int>(pid));
   }
 }

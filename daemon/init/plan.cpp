@@ -92,7 +92,10 @@ Outcome read_plan(int fd, Plan& plan) {
   plan.job_gid = view.number<std::uint32_t>();
   plan.job.wall_time = view.number<std::uint64_t>();
   plan.job.stdio = view.number<std::uint8_t>();
-  plan.job.merge_stderr = view.number<std::uint8_t>() != 0;
+  const auto flags = view.number<std::uint8_t>();
+  if ((flags & ~3U) != 0) view.fail();
+  plan.job.merge_stderr = (flags & static_cast<unsigned>(wire::InitFlag::kMergeStderr)) != 0;
+  plan.explain = (flags & static_cast<unsigned>(wire::InitFlag::kExplain)) != 0;
   plan.job.rows = view.number<std::uint16_t>();
   plan.job.columns = view.number<std::uint16_t>();
   read_rlimits(view, plan);

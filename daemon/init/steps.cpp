@@ -3,7 +3,8 @@
 // Why this order: non-dumpable before anything can look at us; capabilities down to the three that jobs need (SETUID and
 // SETGID to give a job its id, KILL to signal it) before the workload's data is touched; no_new_privs before Landlock and
 // the filter, which need it; the core limit before the filter, which forbids changing it; Landlock before the filter,
-// which need not allow its calls; the filter last.
+// which need not allow its calls; the recorder, where refused calls are to be told, before the filter that it answers for; the
+// filter last.
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -136,6 +137,7 @@ Outcome restrict_by_landlock(State& state) {
 }
 
 Outcome load_filter(State& state) {
+  if (state.plan.explain) return load_told_filter(state);
   const sock_fprog program{static_cast<unsigned short>(state.plan.filter_count),
                            const_cast<sock_filter*>(state.plan.filter)};
   return {sys::raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "seccomp SECCOMP_SET_MODE_FILTER"};
@@ -150,6 +152,7 @@ enum class Step : std::uint8_t {
   kSignals,
   kLandlock,
   kLandlockProbe,
+  kRecorder,
   kFilter,
   kJob
 };
@@ -167,6 +170,7 @@ constexpr std::array kSteps = {
     StepRow{Step::kSignals, "signals", take_signals},
     StepRow{Step::kLandlock, "landlock", restrict_by_landlock},
     StepRow{Step::kLandlockProbe, "landlock-probe", probe_landlock},
+    StepRow{Step::kRecorder, "recorder", start_recorder},
     StepRow{Step::kFilter, "seccomp", load_filter},
     StepRow{Step::kJob, "job", start_first_job},
 };

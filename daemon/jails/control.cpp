@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/clock.h"
 #include "base/prompt_release.h"
 #include "base/socket.h"
 
@@ -43,7 +44,7 @@ bool are_streams(const std::vector<UniqueFd>& fds) {
   return true;
 }
 
-bool is_known(wire::InitEvent event) { return event >= wire::InitEvent::kStreams && event <= wire::InitEvent::kFull; }
+bool is_known(wire::InitEvent event) { return event >= wire::InitEvent::kStreams && event <= wire::InitEvent::kDenied; }
 
 }  // namespace
 
@@ -108,6 +109,16 @@ bool Control::read_one() {
   return breach(fmt::format("an event of {} bytes", packet->bytes.size()));
 }
 
+// jail-init counts by its own seconds, so there may be one's worth more than the time that passed here.
+bool Control::may_deny() {
+  constexpr std::uint64_t kAhead = 8;
+  if (denials_since_ == 0) return false;
+  const std::uint64_t seconds = (monotonic_usec() - denials_since_) / 1'000'000 + kAhead;
+  return ++denials_ <= seconds * wire::kDeniedPerSecond;
+}
+
+void Control::expect_denials() { denials_since_ = monotonic_usec(); }
+
 bool Control::take(Packet& packet) {
   wire::InitEventRecord record;
   std::memcpy(&record, packet.bytes.data(), sizeof record);
@@ -117,7 +128,8 @@ bool Control::take(Packet& packet) {
   const bool expected = streams ? are_streams(packet.fds) : packet.fds.empty();
   if (!expected) release_promptly(std::move(packet.fds));
   if (!is_known(record.event)) return breach("an unknown event");
-  if (++events_ > most_events_) return breach("too many events");
+  if (record.event == wire::InitEvent::kDenied ? !may_deny() : ++events_ > most_events_)
+    return breach("too many events");
   if (!expected && streams) return breach("streams that are neither a job's pipes nor its terminal");
   if (!expected) return breach("descriptors with an event that has none");
   if (!streams) {

@@ -33,6 +33,8 @@ class Control {
   void expect_job() { most_events_ += kEventsPerJob; }
   // One more answer that is of no job.
   void expect_answer() { ++most_events_; }
+  // Refused calls may be told, as many as wire/init_control.h says.
+  void expect_denials();
   void close();
 
  private:
@@ -42,11 +44,13 @@ class Control {
   [[nodiscard]] Result<Packet> receive() const;
   [[nodiscard]] bool read_one();  // false: nothing more for now
   bool take(Packet& packet);
+  bool may_deny();
   bool breach(const std::string& why);
 
   UniqueFd socket_;
   IoWatch watch_;
   Callbacks callbacks_;
+  std::uint64_t denials_since_ = 0, denials_ = 0;
   std::uint64_t events_ = 0;
   std::uint64_t most_events_ = 2 * kEventsPerJob;  // a jail of one job
 };

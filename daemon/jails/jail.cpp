@@ -64,6 +64,7 @@ Jail::Jail(Services& services, JailRequest request)
       detached_(request.detach || plan_.session),
       labels_(std::move(request.labels)),
       session_ttl_(request.session_ttl),
+      profiles_(std::move(request.profiles)),
       log_(std::move(request.log)),
       base_{plan_.job.env, plan_.job.workdir, plan_.limits},
       observer_(std::move(request.observer)),
@@ -141,6 +142,7 @@ Status Jail::watch(std::vector<UniqueFd> fds) {
       [this] { on_stuck(); }, services_.stuck_after);
   meter_.take(fds);
   if (!is_seqpacket(control.get())) return make_error("the control socket is not one");
+  if (plan_.explain_denials) control_.expect_denials();
   TRY(control_.start(services_.loop, std::move(control),
                      {[this](std::uint32_t job, std::vector<UniqueFd> streams) { on_streams(job, std::move(streams)); },
                       [this](const wire::InitEventRecord& record) { on_event(record); },
@@ -177,7 +179,7 @@ Status Jail::take_streams(std::vector<UniqueFd> fds) {
   options.kind = terminal ? StreamKind::kTerminal : plan_.job.merge_stderr ? StreamKind::kMerged : StreamKind::kPipes;
   if (fds.size() != descriptors_of(options.kind)) return make_error("not the streams that were asked for");
   const bool pass = stdio_ == protocol::Stdio::kPass;
-  const bool seen = log_ || plan_.limits.output_max != 0 || plan_.limits.idle_time != 0;
+  const bool seen = plan_.explain_denials || log_ || plan_.limits.output_max != 0 || plan_.limits.idle_time != 0;
   if (pass && !terminal && !seen) {
     tell_started(std::move(fds));
     return {};
@@ -185,6 +187,7 @@ Status Jail::take_streams(std::vector<UniqueFd> fds) {
   std::vector<UniqueFd> theirs;
   options.input = std::move(stdin_data_);
   options.attachable = terminal || detached_;
+  options.after_others = plan_.explain_denials;
   options.log = log_;
   options.most = plan_.limits.output_max;
   options.over = [this] { end_by({protocol::Verdict::kOutputLimit, reached("output_max", plan_.limits)}); };
@@ -208,6 +211,7 @@ Status Jail::take_streams(std::vector<UniqueFd> fds) {
 }
 
 void Jail::on_event(const wire::InitEventRecord& record) {
+  if (record.event == wire::InitEvent::kDenied) return on_denied(record);
   if (record.job > wire::kFirstJob) {
     const auto found = jobs_.find(record.job);
     if (found == jobs_.end()) return on_breach("an event of a job that nobody asked for");
@@ -236,6 +240,7 @@ void Jail::on_event(const wire::InitEventRecord& record) {
     case wire::InitEvent::kStreams:
     case wire::InitEvent::kJobReady:
     case wire::InitEvent::kJobGone:
+    case wire::InitEvent::kDenied:
     case wire::InitEvent::kJobStarted: return;
   }
 }

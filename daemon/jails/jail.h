@@ -28,10 +28,12 @@
 #include "daemon/jails/launcher_client.h"
 #include "daemon/jails/limit_watch.h"
 #include "daemon/jails/meter.h"
+#include "daemon/jails/refusals.h"
 #include "daemon/jails/streams.h"
 #include "daemon/jails/supervisor.h"
 #include "daemon/plan/make_exec.h"
 #include "daemon/wire/plan.h"
+#include "daemon/wire/profile_set.h"
 
 namespace sandboxd::jails {
 
@@ -53,7 +55,8 @@ struct JailRequest {
   std::string stdin_data{};
   bool detach = false;
   protocol::Labels labels{};
-  std::uint64_t session_ttl = 0;  // microseconds; of a session
+  std::uint64_t session_ttl = 0;                       // microseconds; of a session
+  std::shared_ptr<const wire::ProfileSet> profiles{};  // where refused calls are explained: those of the jail's start
   std::shared_ptr<JobLog> log{};
   RunObserver observer{};
 };
@@ -99,6 +102,10 @@ class Jail : public std::enable_shared_from_this<Jail> {
   void cut_output();
   [[nodiscard]] bool told() const { return reported_ && jobs_alive() == 0; }
   void forget_observer();
+
+  // jail_denials.cpp
+  [[nodiscard]] protocol::Denials denials() const { return refusals_.all(); }
+  [[nodiscard]] bool explains() const { return plan_.explain_denials; }
 
   // jail_limits.cpp
   [[nodiscard]] protocol::JailStats stats() const;
@@ -146,6 +153,13 @@ class Jail : public std::enable_shared_from_this<Jail> {
   void check_frozen();
   void answer_freeze(const std::optional<Failure>& answer);
 
+  // jail_denials.cpp
+  void on_denied(const wire::InitEventRecord& record);
+  void note_limit(const protocol::JobReport& report);
+  void note_limit_event(const std::string& kind);
+  void tell(protocol::Denial denial);
+  void say(std::uint32_t job, const std::string& line);
+
   // jail_limits.cpp
   Status start_limits();
   void stop_limits();
@@ -180,6 +194,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
   bool detached_ = false;
   protocol::Labels labels_;
   std::uint64_t session_ttl_ = 0, expires_ = 0;
+  std::shared_ptr<const wire::ProfileSet> profiles_;
   std::shared_ptr<JobLog> log_;
   plan::JobBase base_;
   RunObserver observer_;
@@ -198,6 +213,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
   Meter meter_;
   Clocks clocks_;
   LimitWatch limit_watch_;
+  Refusals refusals_;
   std::vector<protocol::Enforced> enforced_;
   std::vector<std::string> unenforced_;
   IoWatch gone_watch_;

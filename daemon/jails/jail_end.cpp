@@ -101,6 +101,7 @@ void Jail::decide() {
   if (job_end_ && job_end_->event == wire::InitEvent::kJobFailed) {
     failure_ = SetupFailed{escaped(job_end_->step), job_end_->code, escaped(job_end_->text)};
   }
+  note_limit(report);
   const std::string detail = report_text(report);
   const bool ok = report.verdict == Verdict::kExited;
   report_ = std::move(report);

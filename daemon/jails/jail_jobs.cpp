@@ -45,6 +45,7 @@ std::variant<std::uint32_t, Failure> Jail::exec(JobRequest request) {
   };
   links.cause_of_death = [this] { return cause_of_death(); };
   if (plan_.limits.idle_time != 0) links.active = [this] { clocks_.saw_output(); };
+  links.ended = [this](const protocol::JobReport& report) { note_limit(report); };
   request.enforced = enforced_;
   request.unenforced = unenforced_;
   links.breach = [this](const std::string& why) { on_breach(why); };

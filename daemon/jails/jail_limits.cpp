@@ -46,7 +46,10 @@ Status Jail::start_limits() {
       },
       [this](EndCause cause) { end_by(std::move(cause)); }));
   TRY(limit_watch_.start(services_.loop, meter_, plan_.limits,
-                         [this](const std::string& kind, const std::string& detail) { emit(kind, detail); }));
+                         [this](const std::string& kind, const std::string& detail) {
+                           emit(kind, detail);
+                           note_limit_event(kind);
+                         }));
   std::vector<LimitWatch::Scratch> scratch;
   for (const wire::Tmpfs& row : plan_.tmpfs) scratch.push_back({row.path, row.size, row.inodes});
   limit_watch_.watch_scratch(std::move(scratch), [this] {

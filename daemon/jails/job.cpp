@@ -57,6 +57,7 @@ Job::Job(Links links, JobRequest request)
       attachable_(plan_.stdio == wire::StdioMode::kTerminal ||
                   (request.spec.detach && plan_.stdio == wire::StdioMode::kPipes && stdio_ != Stdio::kPass)),
       detached_(request.spec.detach),
+      explains_(request.spec.explain_denials),
       output_max_(request.output_max),
       enforced_(std::move(request.enforced)),
       unenforced_(std::move(request.unenforced)) {
@@ -113,7 +114,7 @@ Status Job::take_streams(std::vector<UniqueFd> fds, std::vector<UniqueFd>& their
   const StreamKind kind = kind_of(plan_);
   const bool pass = stdio_ == Stdio::kPass;
   // Nothing asks to see what goes by: the client has the job's own pipes.
-  const bool seen = log_ || output_max_ != 0 || links_.active;
+  const bool seen = explains_ || log_ || output_max_ != 0 || links_.active;
   if (pass && kind != StreamKind::kTerminal && !seen) {
     theirs = std::move(fds);
     return {};
@@ -122,6 +123,7 @@ Status Job::take_streams(std::vector<UniqueFd> fds, std::vector<UniqueFd>& their
   options.kind = kind;
   options.input = std::move(stdin_data_);
   options.attachable = attachable_;
+  options.after_others = explains_;
   options.log = log_;
   options.most = output_max_;
   options.over = [this] {
@@ -171,6 +173,7 @@ void Job::on_event(const wire::InitEventRecord& record) {
       record_end();
       return maybe_report();
     case wire::InitEvent::kFull: return links_.breach("an answer of a job that is the jail's");
+    case wire::InitEvent::kDenied:
     case wire::InitEvent::kStreams: return;
   }
 }
@@ -236,6 +239,7 @@ void Job::decide(const wire::InitEventRecord& end) {
   // Killed by nobody that we know: the kernel may have killed all of the jail, which is heard of a moment later.
   const bool unexplained = WIFSIGNALED(end.value) && WTERMSIG(end.value) == SIGKILL && !cause_;
   judge(end.value, {unexplained ? links_.cause_of_death() : cause_, kill_reason_}, report);
+  links_.ended(report);
   report_ = std::move(report);
 }
 

@@ -56,9 +56,10 @@ class Job : public std::enable_shared_from_this<Job> {
     std::function<Status(wire::InitCommand, std::int32_t value, std::uint32_t job, std::span<const int> fds)> command{};
     std::function<void(const std::string&)> breach{};
     std::function<std::optional<EndCause>()>
-        cause_of_death{};             // the jail's limit that killed what is in it, if one did
-    std::function<void()> active{};   // something was written; none: nobody asks
-    std::function<void()> changed{};  // it is no longer being prepared, or has ended
+        cause_of_death{};                                     // the jail's limit that killed what is in it, if one did
+    std::function<void()> active{};                           // something was written; none: nobody asks
+    std::function<void(const protocol::JobReport&)> ended{};  // by what: before anybody is told
+    std::function<void()> changed{};                          // it is no longer being prepared, or has ended
   };
 
   Job(Links links, JobRequest request);
@@ -72,6 +73,9 @@ class Job : public std::enable_shared_from_this<Job> {
   void signal(int signal, std::uint64_t grace_usec, const std::string& why);  // then SIGKILL, when grace is not kNoKill
   static constexpr std::uint64_t kNoKill = UINT64_MAX;
   void wait(WaitDone done);
+  void say(const std::string& line) {
+    if (explains_) streams_.say(line);
+  }
   void pause_output(bool paused) { streams_.pause(paused); }
   void cut_output();  // what was not read yet is given up, and nothing more holds the report back
   void forget_observer();
@@ -124,7 +128,7 @@ class Job : public std::enable_shared_from_this<Job> {
   Streams streams_;
   std::vector<UniqueFd> pass_fds_;
   std::shared_ptr<void> own_attachment_;
-  bool attachable_ = false, detached_ = false, has_streams_ = false;
+  bool attachable_ = false, detached_ = false, explains_ = false, has_streams_ = false;
   bool prepared_ = false;   // kExec was sent
   bool ready_ = false;      // kJobReady has come
   bool on_record_ = false;  // the intent is durable

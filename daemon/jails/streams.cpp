@@ -88,6 +88,7 @@ Status Streams::watch_sources() {
     // Measured (bench_stream): with 1 MiB before and behind us a relay that copies beats one that splices.
     (void)::fcntl(source.fd.get(), F_SETPIPE_SZ, kPipeSize);
     TRY(source.watch.start(loop_, source.fd.get(), EPOLLIN, [this, i](std::uint32_t) { read_some(i); }));
+    if (options_.after_others) TRY(source.watch.after_others());
   }
   return {};
 }
@@ -184,6 +185,14 @@ void Streams::take(std::size_t index, std::string_view bytes) {
   const auto over = options_.over;
   if (goes > 0) hand_on(index, bytes.substr(0, goes));
   if (passed && over) over();
+}
+
+void Streams::say(const std::string& line) {
+  const std::size_t index = options_.kind == StreamKind::kPipes ? 1 : 0;
+  const std::string whole = line + (options_.kind == StreamKind::kTerminal ? "\r\n" : "\n");
+  if (running_) return hand_on(index, whole);
+  const auto output = options_.output;
+  if (output) output(static_cast<int>(index) + 1, whole);
 }
 
 void Streams::hand_on(std::size_t index, std::string_view bytes) {

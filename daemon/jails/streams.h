@@ -34,10 +34,11 @@ class Streams {
   using Output = std::function<void(int stream, std::string_view bytes)>;
   struct Options {
     StreamKind kind = StreamKind::kPipes;
-    std::string input{};      // goes to standard input, which is then at its end; not for a terminal
-    bool keep_input = false;  // it was given away: nothing is written here
-    bool attachable = false;  // a terminal, or detached
-    Output output{};          // none: nobody hears of it by replies
+    std::string input{};        // goes to standard input, which is then at its end; not for a terminal
+    bool keep_input = false;    // it was given away: nothing is written here
+    bool attachable = false;    // a terminal, or detached
+    bool after_others = false;  // what else there is to hear at a time is heard before what is written
+    Output output{};            // none: nobody hears of it by replies
     std::shared_ptr<JobLog> log{};
     std::uint64_t most = 0;          // output_max
     std::function<void()> over{};    // it was passed: once
@@ -48,6 +49,8 @@ class Streams {
   // Pipes of our own for one more client. Terminal: its write end to type, its read end to see. Else standard input's write end
   // (without a reader), and the read ends of the outputs. `token`: dropping it, or the client's closing of its ends, detaches.
   Result<std::vector<UniqueFd>> attach(std::uint64_t replay, std::shared_ptr<void>& token);
+  // A line of ours, without its end, where the job's standard error goes; after its end to replies only.
+  void say(const std::string& line);
   Status resize(protocol::WindowSize size);
   void pause(bool paused);
   void writers_are_gone();  // no writer is left that is ours

@@ -144,6 +144,8 @@ class Supervisor {
   // Of live jails: one by id or name, or all that list() has.
   virtual std::variant<std::vector<protocol::JailStats>, Failure> stats(const Client& client,
                                                                         const std::optional<std::string>& jail) = 0;
+  // What its jobs asked for and did not get.
+  virtual std::variant<protocol::Denials, Failure> why(const Client& client, const std::string& jail) = 0;
   // New limits of a live jail; what is in force then, read back by the launcher.
   virtual void update(const Client& client, const std::string& jail, const protocol::AskedLimits& limits,
                       std::function<void(std::variant<std::vector<protocol::Fact>, Failure>)> done) = 0;

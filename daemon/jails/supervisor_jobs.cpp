@@ -128,6 +128,10 @@ std::variant<std::uint32_t, Failure> JailSupervisor::exec(const Client& client, 
   const auto& jail = std::get<std::shared_ptr<Jail>>(found);
   if (auto refused = check_descriptors(client, kJobDescriptors)) return std::move(*refused);
   if (spec.tty && jail->terminals() == 0) return LimitReached{"terminals", 0, "jail"};
+  if (spec.explain_denials && !jail->explains()) {
+    return InvalidArgument{"/parameters/spec/explain_denials", "true",
+                           "a jail that was created with explain_denials: its filter is loaded once"};
+  }
   protocol::ExecSpec bounded = spec;
   // Of a program of ours the client chose no time: it is the jail's where that is shorter.
   if (const std::uint64_t most = jail->job_base().limits.wall_time; program && most != 0 && spec.wall_time)
@@ -146,6 +150,7 @@ std::variant<std::uint32_t, Failure> JailSupervisor::exec(const Client& client, 
   request.spec.stdio = spec.stdio;
   request.spec.stdin_data = spec.stdin_data;
   request.spec.detach = spec.detach;
+  request.spec.explain_denials = spec.explain_denials;
   request.plan = std::get<wire::ExecPlan>(std::move(outcome));
   // What our own program answers is no job's output.
   if (!program) request.output_max = spec.output_max.value_or(jail->job_base().limits.output_max);
@@ -285,6 +290,12 @@ std::variant<std::vector<protocol::JailStats>, Failure> JailSupervisor::stats(co
     if (jail->state() == Jail::State::kRunning) stats.push_back(jail->stats());
   }
   return stats;
+}
+
+std::variant<protocol::Denials, Failure> JailSupervisor::why(const Client& client, const std::string& name) {
+  const auto jail = table_.find(client, name);
+  if (!jail) return no_jail(name);
+  return jail->denials();
 }
 
 void JailSupervisor::update(const Client& client, const std::string& name, const protocol::AskedLimits& limits,

@@ -25,6 +25,12 @@ Status IoWatch::set_events(std::uint32_t events) {
   return {};
 }
 
+Status IoWatch::after_others() {
+  const int code = sd_event_source_set_priority(source_.get(), SD_EVENT_PRIORITY_NORMAL + 1);
+  if (code < 0) return sys_error_code(-code, "sd_event_source_set_priority");
+  return {};
+}
+
 int IoWatch::trampoline(sd_event_source*, int, std::uint32_t events, void* self) noexcept {
   const auto callback = static_cast<IoWatch*>(self)->callback_;  // a copy: the call may drop the watch
   callback(events);

@@ -27,6 +27,7 @@ class IoWatch {
   // The descriptor stays the caller's and must outlive the watch.
   Status start(sd_event* loop, int fd, std::uint32_t events, std::function<void(std::uint32_t)> callback);
   Status set_events(std::uint32_t events);  // 0: nothing is reported until set again
+  Status after_others();                    // at a time, what others have to say comes first
   void stop() noexcept { source_.reset(); }
   [[nodiscard]] bool active() const noexcept { return source_ != nullptr; }
 

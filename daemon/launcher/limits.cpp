@@ -94,7 +94,7 @@ Result<Holding> hold_limits(const Limits& limits, const cgroups::Root& root, con
       TRY(hold_otherwise(row, root, config, proc_dir, holding));
       continue;
     }
-    const bool by_id = reserve != 0 && row.member == &Limits::pids_max;
+    const bool by_id = reserve >= kSessionReserve && row.member == &Limits::pids_max;
     holding.enforced.push_back({std::string(row.name), by_id ? "RLIMIT_NPROC" : fmt::format("cgroup {}", file)});
     add_files(row, holding);
   }

@@ -25,7 +25,7 @@ struct Holding {
 };
 
 // EOPNOTSUPP with the limit, its controller and what to do. `proc_dir` is the host's /proc.
-// `reserve`: the jail's, as below; with one, pids_max is RLIMIT_NPROC's.
+// `reserve`: the jail's, as below; with a session's, pids_max is RLIMIT_NPROC's.
 Result<Holding> hold_limits(const Limits& limits, const cgroups::Root& root, const wire::Config& config, int proc_dir,
                             std::uint64_t reserve);
 // pids_max is RLIMIT_NPROC's where the kernel can't count a cgroup's processes: no other jail has these ids.
@@ -34,7 +34,9 @@ Result<Holding> hold_limits(const Limits& limits, const cgroups::Root& root, con
 // What a session's cgroup counts beside its jobs' processes: keepers, and who signals all. They must always be had, also beside a bomb
 // that has taken all that its jobs may have; so there RLIMIT_NPROC, of the jobs' id alone, is the limit, and the cgroup the bound.
 inline constexpr std::uint64_t kSessionReserve = wire::kMaxJobs + 1;
-// Noted on the cgroup, for updates (xattr trusted.sandboxd.reserve); 0 of a run.
+// The recorder, in a jail whose refused calls are told.
+inline constexpr std::uint64_t kRecorderReserve = 1;
+// Noted on the cgroup, for updates (xattr trusted.sandboxd.reserve); 0 of a run without.
 Status note_reserve(const cgroups::Cgroup& cgroup, std::uint64_t reserve);
 Result<std::uint64_t> noted_reserve(const cgroups::Cgroup& cgroup);
 [[nodiscard]] Limits with_reserve(Limits limits, std::uint64_t reserve);

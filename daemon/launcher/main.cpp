@@ -156,6 +156,7 @@ Status run() {
                              prefix == nullptr ? "" : prefix, own_id(slice_first, OwnId::kProfilec),
                              monotonic_usec() + wire::kProfilecTimeUsec};
   TRY_ASSIGN(wire::LoadedProfiles profiles, wire::run_profilec(profilec).context("load profiles"));
+  profiles.set.drop_notes();
   TRY_ASSIGN(Template base, make_template());
   TRY_ASSIGN(cgroups::Root jails, cgroups::open_root(profiles.set.config.cgroup_root, slice_name(slice_first)));
   TRY(drop_start_only());

@@ -218,14 +218,22 @@ Result<std::string> cgroup_of(int process) {
   return path.substr(path.rfind('/') + 1);
 }
 
-// The one process of the cgroup that is not jail-init.
-Result<std::int32_t> find_job(const cgroups::Cgroup& cgroup, std::int32_t init_pid) {
-  TRY_ASSIGN(const std::vector<std::int32_t> pids, cgroup.processes());
-  const bool two = pids.size() == 2 && std::ranges::find(pids, init_pid) != pids.end();
-  if (!two)
-    return sys_error_code(EPERM, "the jail's cgroup has {} processes, the plan wants jail-init and its first job",
-                          pids.size());
-  return pids[0] == init_pid ? pids[1] : pids[0];
+// The one process of the cgroup that is not jail-init's: beside it there is the recorder, where refused calls are told.
+Result<std::int32_t> find_job(int proc_dir, const cgroups::Cgroup& cgroup, const Expected& expected) {
+  TRY_ASSIGN(std::vector<std::int32_t> pids, cgroup.processes());
+  const std::size_t count = pids.size();
+  const bool tells = expected.plan->explain_denials;
+  std::erase(pids, expected.init_pid);
+  for (auto pid = pids.begin(); tells && pid != pids.end(); ++pid) {
+    TRY_ASSIGN(const UniqueFd process, open_process(proc_dir, *pid));
+    TRY_ASSIGN(const ProcStatus status, read_proc_status(process.get()));
+    if (status.uid.empty() || status.uid[0] != expected.first_id + kInitOffset) continue;
+    pids.erase(pid);
+    break;
+  }
+  if (count == (tells ? 3U : 2U) && pids.size() == 1) return pids[0];
+  return sys_error_code(EPERM, "the jail's cgroup has {} processes, the plan wants jail-init{} and its first job",
+                        count, tells ? ", its recorder" : "");
 }
 
 Status read_live_process(wire::Readback& out, int process, const ProcStatus& status, bool is_job) {
@@ -274,7 +282,7 @@ Result<HostNamespaces> host_namespaces(int proc_dir, int template_namespace) {
 }
 
 Result<wire::Readback> read_back_launch(int proc_dir, const cgroups::Cgroup& cgroup, const Expected& expected) {
-  TRY_ASSIGN(const std::int32_t job, find_job(cgroup, expected.init_pid));
+  TRY_ASSIGN(const std::int32_t job, find_job(proc_dir, cgroup, expected));
   TRY_ASSIGN(const UniqueFd process, open_process(proc_dir, job));
   wire::Readback out;
   TRY_ASSIGN(const ProcStatus status, read_proc_status(process.get()));

@@ -222,6 +222,7 @@ void Server::reload_profiles() {
     return;
   }
   parts_.profiles = std::move(loaded).value();
+  parts_.profiles.set.drop_notes();
   for (auto& [id, socket] : connections_) {
     if (const Status sent = send_profiles(socket.get(), 0); !sent.ok())
       log(fmt::format("send profiles: {}", sent.error().message()));

@@ -181,6 +181,7 @@ Outcome make_plan(const JobSpec& spec, const wire::Profile& profile, const Conte
   put_env(spec, profile, plan);
   put_job(spec, plan);
   plan.session = context.session;
+  plan.explain_denials = spec.explain_denials;
   if (plan.session) plan.job.stdio = wire::StdioMode::kNull;
   if (auto breach = wire::find_breach(plan, profile)) return refusal_of(std::move(*breach));
   return plan;

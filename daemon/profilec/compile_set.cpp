@@ -15,6 +15,7 @@
 #include "base/user_names.h"
 #include "daemon/profilec/config.h"
 #include "seccomp-profiles/compiler/emit.h"
+#include "seccomp-profiles/compiler/syscalls.h"
 #include "seccomp-profiles/model/limits.h"
 
 namespace sandboxd::profilec {
@@ -136,6 +137,41 @@ Result<SourceFiles> open_sources(const SetSources& sources, const wire::Config& 
   return SourceFiles::open(folders, sources.owner);
 }
 
+namespace {
+
+// The answers of `filter` as numbers of its rules: 0 is its default, 1 its answer to another ABI, then the rules in order.
+wire::FilterNotes notes_of(const filters::Filter& filter, const filters::Profile& profile) {
+  using Kind = filters::Action::Kind;
+  wire::FilterNotes notes;
+  notes.filter = filter.name;
+  notes.unix_sockets = profile.unix_sockets == "any" ? wire::UnixSockets::kAny : wire::UnixSockets::kNone;
+  const auto base_name = [](const std::string& path) { return path.substr(path.rfind('/') + 1); };
+  filters::Filter numbered = filter;
+  numbered.default_action = {Kind::kErrno, 0};
+  numbered.foreign_action = {Kind::kErrno, 1};
+  notes.rules = {{base_name(filter.file) + " default", filter.default_why},
+                 {base_name(filter.file) + " foreign_abi", filter.foreign_why}};
+  for (filters::Rule& rule : numbered.rules) {
+    rule.action = {Kind::kErrno, static_cast<std::uint16_t>(notes.rules.size())};
+    notes.rules.push_back({fmt::format("{} line {}", base_name(rule.file), rule.line), rule.why});
+  }
+  const auto program =
+      filters::compile_filter(numbered, filters::host_arch(), {{"unix_sockets", profile.unix_sockets}});
+  if (program.ok() && notes.rules.size() <= UINT16_MAX) notes.program = filters::to_bytes(*program);
+  return notes;
+}
+
+Status add_notes(std::string_view name, const SourceFiles& files, wire::ProfileSet& set) {
+  TRY_ASSIGN(const filters::Profile model, filters::load_profile(name, files.profile_source()));
+  const wire::Profile* profile = set.find(name);
+  if (profile == nullptr || set.notes_of(*profile) != nullptr) return {};
+  TRY_ASSIGN(const filters::Filter filter, filters::load_filter(model.filter, files.filter_loader()));
+  set.notes.push_back(notes_of(filter, model));
+  return {};
+}
+
+}  // namespace
+
 Result<wire::Profile> compile_profile(std::string_view name, const SourceFiles& files, const Accounts& accounts) {
   TRY_ASSIGN(const filters::Profile model, filters::load_profile(name, files.profile_source()));
   wire::Profile profile = to_wire(model);
@@ -179,7 +215,10 @@ Result<wire::ProfileSet> compile_set(const SetSources& sources) {
   for (const std::string& name : names) {
     TRY_ASSIGN(wire::Profile profile, compile_profile(name, files, sources.accounts));
     set.profiles.push_back(std::move(profile));
+    TRY(add_notes(name, files, set));
   }
+  for (const filters::SyscallNumber& call : filters::all_syscalls(filters::host_arch()))
+    set.calls.push_back({call.number, call.name});
   TRY_ASSIGN(set.presets, load_presets(files, sources.host));
   if (set.find(set.config.default_profile) == nullptr) {
     return make_error("default_profile is {}, but there is no such profile; there are: {}",

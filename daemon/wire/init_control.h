@@ -34,6 +34,10 @@ enum class InitEvent : std::uint32_t {
   kJobReady = 6,    // an exec'd job waits for kRelease
   kJobGone = 7,     // the last of an exec'd job: value = processes that outlived it, killed or kept as the plan says
   kFull = 8,  // the answer to kLook, of no job: bit n of `full` = the plan's tmpfs n has no block or no inode left
+  // A call that the filter refused, before it was answered; only where the plan asks for it. code = the errno that it is given,
+  // value = how many were refused since the last without being told, job = 0 where it isn't known whose it is, text = the bytes
+  // of a DeniedCall. At most kDeniedPerSecond a second.
+  kDenied = 9,
 };
 enum class InitCommand : std::uint32_t {
   kSignal = 1,     // value = signal number, to the job's process group
@@ -58,6 +62,16 @@ struct InitEventRecord {
   char text[120] = {};
 };
 static_assert(std::is_trivially_copyable_v<InitEventRecord> && sizeof(InitEventRecord) == 192);
+
+inline constexpr std::uint32_t kDeniedPerSecond = 16;
+
+// As seccomp(2) has it: struct seccomp_data, without the instruction's address. number < 0: only the count is told.
+struct DeniedCall {
+  std::int32_t number = 0;
+  std::uint32_t arch = 0;
+  std::uint64_t args[6] = {};
+};
+static_assert(std::is_trivially_copyable_v<DeniedCall> && sizeof(DeniedCall) <= sizeof(InitEventRecord::text));
 
 struct InitCommandRecord {
   InitCommand command{};

@@ -53,7 +53,9 @@ std::vector<std::uint8_t> encode_init_plan(const InitPlan& plan) {
   writer.put(plan.job_gid);
   writer.put(plan.wall_time);
   writer.put(plan.stdio);
-  writer.put(static_cast<std::uint8_t>(plan.merge_stderr ? 1 : 0));
+  const unsigned flags = (plan.merge_stderr ? static_cast<unsigned>(InitFlag::kMergeStderr) : 0U) |
+                         (plan.explain ? static_cast<unsigned>(InitFlag::kExplain) : 0U);
+  writer.put(static_cast<std::uint8_t>(flags));
   writer.put(plan.rows);
   writer.put(plan.columns);
   put_rlimits(writer, plan.rlimits);

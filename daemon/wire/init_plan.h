@@ -1,6 +1,6 @@
 // What jail-init needs of the plan: flat bytes in a sealed memfd, written by the launch child, read without allocation.
 // In this order, all by codec.h's rules:
-//   u32 magic, u32 job_uid, u32 job_gid (inside), u64 wall_time, u8 stdio mode, u8 merge_stderr, u16 rows, u16 columns,
+//   u32 magic, u32 job_uid, u32 job_gid (inside), u64 wall_time, u8 stdio mode, u8 flags (InitFlag), u16 rows, u16 columns,
 //   rlimits: u32 count x {u32 resource, u64 soft, u64 hard}
 //   Landlock: u64 handled_fs, u64 handled_net, u64 scoped, u32 count x {bytes path\0, u64 access, u8 no symlinks},
 //     TCP ports: u32 count x {u64 access, u64 port}
@@ -20,6 +20,8 @@
 namespace sandboxd::wire {
 
 inline constexpr std::uint32_t kInitPlanMagic = 0x49584253;  // "SBXI"
+
+enum class InitFlag : std::uint8_t { kMergeStderr = 1, kExplain = 2 };  // bits; kExplain: refused calls are told
 
 struct RlimitRow {
   std::uint32_t resource = 0;
@@ -45,6 +47,7 @@ struct InitPlan {
   std::uint64_t wall_time = 0;
   std::uint8_t stdio = 0;
   bool merge_stderr = false;
+  bool explain = false;
   std::uint16_t rows = 0, columns = 0;
   std::vector<RlimitRow> rlimits{};
   std::uint64_t landlock_fs = 0;

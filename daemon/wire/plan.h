@@ -110,7 +110,8 @@ struct JailPlan {
   std::string hostname{};
   Limits limits{};
   std::uint32_t terminals = kDefaultTerminals;  // of the jail's devpts; 0: none can be opened
-  bool session = false;  // no first job (job.argv is empty): jobs come by jail-init's control socket
+  bool session = false;          // no first job (job.argv is empty): jobs come by jail-init's control socket
+  bool explain_denials = false;  // calls that the filter refuses are told (init_control.h, kDenied)
   JobPlan job{};
 
   template <class A> void fields(A& a) {
@@ -137,6 +138,7 @@ struct JailPlan {
     a(limits);
     a(terminals);
     a(session);
+    a(explain_denials);
     a(job);
   }
   bool operator==(const JailPlan&) const = default;

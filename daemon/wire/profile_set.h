@@ -207,12 +207,52 @@ struct Config {
   bool operator==(const Config&) const = default;
 };
 
+// Why a filter refuses a call, for people; nothing is decided by it.
+struct FilterRule {
+  std::string place{};  // "refusals.json line 41"
+  std::string why{};
+
+  template <class A> void fields(A& a) {
+    a(place);
+    a(why);
+  }
+  bool operator==(const FilterRule&) const = default;
+};
+// Of one filter under one profile's words: a program like the filter's, whose answers are indices into `rules`, so that which rule
+// decides a call is found as the kernel finds its answer. Empty where it would be too long.
+struct FilterNotes {
+  std::string filter{};
+  UnixSockets unix_sockets = UnixSockets::kNone;
+  std::vector<std::uint8_t> program{};  // sock_filter[]
+  std::vector<FilterRule> rules{};
+
+  template <class A> void fields(A& a) {
+    a(filter);
+    a(unix_sockets);
+    a(program);
+    a(rules);
+  }
+  bool operator==(const FilterNotes&) const = default;
+};
+struct CallName {
+  std::uint32_t number = 0;
+  std::string name{};
+
+  template <class A> void fields(A& a) {
+    a(number);
+    a(name);
+  }
+  bool operator==(const CallName&) const = default;
+};
+
 struct ProfileSet {
   Sha256Digest hash{};
   Config config{};
   std::vector<Profile> profiles{};
   std::vector<Preset> presets{};
-  std::uint64_t nofile_most = 0;  // the hard RLIMIT_NOFILE of the launcher, which jails inherit; 0: not known
+  std::uint64_t nofile_most = 0;     // the hard RLIMIT_NOFILE of the launcher, which jails inherit; 0: not known
+  std::vector<FilterNotes> notes{};  // for sandboxd; the launcher drops them
+  std::vector<CallName> calls{};     // of the host's architecture, by number; likewise
 
   template <class A> void fields(A& a) {
     a(hash);
@@ -220,12 +260,25 @@ struct ProfileSet {
     a(profiles);
     a(presets);
     a(nofile_most);
+    a(notes);
+    a(calls);
   }
   bool operator==(const ProfileSet&) const = default;
 
   [[nodiscard]] const Profile* find(std::string_view name) const {
     for (const Profile& profile : profiles) {
       if (profile.name == name) return &profile;
+    }
+    return nullptr;
+  }
+  // What only people read; `hash` is of what was there before.
+  void drop_notes() {
+    notes = {};
+    calls = {};
+  }
+  [[nodiscard]] const FilterNotes* notes_of(const Profile& profile) const {
+    for (const FilterNotes& one : notes) {
+      if (one.filter == profile.filter_name && one.unix_sockets == profile.unix_sockets) return &one;
     }
     return nullptr;
   }

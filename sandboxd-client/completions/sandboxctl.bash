@@ -31,19 +31,19 @@ _sandboxctl_value() {
 
 _sandboxctl() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs="run explain create exec attach ps stats update inspect freeze thaw extend rm jobs wait logs signal kill cp files events profile info doctor
+    local verbs="run explain create exec attach ps stats why update inspect freeze thaw extend rm jobs wait logs signal kill cp files events profile info doctor
         audit"
     local common="--json --socket --help -h"
     local jail="--profile --name --label --workspace --workspace-dir --at --bind --ro-bind --root --tmpfs --dir --hostname --user
-        --network --mount-namespace"
+        --network --mount-namespace --explain-denials"
     local limits="--preset --memory-max --memory-high --memory-swap-max --cpu-max --cpu-weight --pids-max --io-max-rbps --io-max-wbps --io-max-riops --io-max-wiops --nofile --file-size-max --scratch-max --inodes-max --output-max --cpu-time --idle-time --disk-max"
     local variables="--workdir -w --env -e --env-file --timeout"
     local streams="--tty -t --detach -d --detach-keys --log --merge-stderr --stdio"
     local -A options=(
         [run]="$jail $limits $variables $streams" [explain]="$jail $limits $variables $streams"
         [create]="$jail $limits $variables --ttl"
-        [exec]="$variables $streams --nofile --file-size-max --file-size --output-max --keep-survivors" [attach]="--detach-keys --replay"
-        [ps]="--label" [stats]="--watch -w" [update]="--memory-max --memory-high --memory-swap-max --cpu-max --cpu-weight --pids-max
+        [exec]="$variables $streams --nofile --file-size-max --file-size --output-max --keep-survivors --explain-denials" [attach]="--detach-keys --replay"
+        [ps]="--label" [stats]="--watch -w" [why]="" [update]="--memory-max --memory-high --memory-swap-max --cpu-max --cpu-weight --pids-max
             --io-max-rbps --io-max-wbps --io-max-riops --io-max-wiops" [inspect]="" [freeze]="" [thaw]="" [extend]="" [rm]="--force -f" [jobs]="" [wait]=""
         [logs]="--follow -f --raw" [signal]="--signal -s" [kill]="--signal -s --grace"
         [cp]="--size-max --entries-max --depth-max" ["files ls"]="" ["files stat"]="" ["files cat"]="--raw"
@@ -134,7 +134,7 @@ _sandboxctl() {
                 COMPREPLY=($(compgen -W "$(_sandboxctl_jails "$socket")" -- "$current"))
             fi
             ;;
-        inspect | freeze | thaw | extend | rm | jobs) COMPREPLY=($(compgen -W "$(_sandboxctl_jails "$socket")" -- "$current")) ;;
+        inspect | why | freeze | thaw | extend | rm | jobs) COMPREPLY=($(compgen -W "$(_sandboxctl_jails "$socket")" -- "$current")) ;;
         "profile show" | "profile diff" | "profile compile") _sandboxctl_value --profile "$current" "$socket" ;;
         "profile check") COMPREPLY=($(compgen -f -- "$current")) ;;
         "audit verify") COMPREPLY=($(compgen -d -- "$current")) ;;

@@ -1,4 +1,4 @@
-// stats and update: what live jails use, and new limits for one.
+// stats, why and update: what live jails use, what was refused in one, and new limits for one.
 #include <array>
 #include <csignal>
 #include <ctime>
@@ -70,6 +70,26 @@ Action bind_stats(Options& options) {
   };
 }
 
+int show_why(const Invocation& invocation, const std::string& jail) {
+  return with_client(invocation, [&](Client& client) {
+    const Expected<protocol::Denials> denials = client.why(jail);
+    if (!denials) return fail(invocation, denials.error());
+    if (invocation.globals.json) return print_value(invocation, protocol::encode(*denials));
+    std::string text =
+        output_style().terminal ? denials_text(*denials) : render(denial_table(*denials), output_style());
+    if (denials->forgotten != 0) text += fmt::format("# {} older ones are forgotten\n", denials->forgotten);
+    if (denials->untold != 0)
+      text += fmt::format("# {} more calls were refused too fast to be told\n", denials->untold);
+    return print(invocation, text);
+  });
+}
+
+Action bind_why(Options& options) {
+  auto jail = std::make_shared<std::string>();
+  options.argument("JAIL", *jail, "the jail's id or name; also one that has ended");
+  return [jail](const Invocation& invocation) { return show_why(invocation, *jail); };
+}
+
 struct UpdateOptions {
   std::string jail{};
   LimitOptions limits{};
@@ -99,6 +119,7 @@ Action bind_update(Options& options) {
 
 constexpr std::array kVerbs = {
     Verb{"", "stats", "show what live jails use", "[JAIL]", Runs::kNothing, bind_stats},
+    Verb{"", "why", "show what a jail's jobs were refused, and what to do", "JAIL", Runs::kNothing, bind_why},
     Verb{"", "update", "give a live jail other limits", "JAIL", Runs::kNothing, bind_update},
 };
 

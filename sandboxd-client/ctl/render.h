@@ -46,6 +46,8 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 
 [[nodiscard]] Table jail_table(const std::vector<protocol::JailInfo>& jails, std::uint64_t now_usec);
 [[nodiscard]] Table stats_table(const std::vector<protocol::JailStats>& stats);
+[[nodiscard]] Table denial_table(const protocol::Denials& denials);
+[[nodiscard]] std::string denials_text(const protocol::Denials& denials);  // three lines for each
 [[nodiscard]] Table job_table(const std::vector<protocol::JobInfo>& jobs, std::uint64_t now_usec);
 // Whether it has every one of these: "name" or "name=value".
 [[nodiscard]] bool has_labels(const protocol::JailInfo& jail, const std::vector<std::string>& wanted);

@@ -4,7 +4,9 @@
 #include <fmt/core.h>
 
 #include "base/result.h"
+#include "base/text.h"
 #include "protocol/codec.h"
+#include "protocol/names.h"
 #include "sandboxd-client/ctl/render.h"
 
 namespace sandboxd::ctl {
@@ -100,6 +102,26 @@ Table stats_table(const std::vector<protocol::JailStats>& stats) {
                           size(usage.written_bytes)});
   }
   return table;
+}
+
+Table denial_table(const protocol::Denials& denials) {
+  Table table{.header = {"KIND", "WHAT", "TOLD", "COUNT", "JOB", "RULE", "REMEDY"}};
+  for (const protocol::Denial& one : denials.denials) {
+    table.rows.push_back({std::string(protocol::name_in(protocol::kDenialKindNames, one.kind)), one.what,
+                          one.error.empty() ? "-" : one.error, fmt::format("{}", one.count),
+                          one.job == 0 ? "-" : fmt::format("{}", one.job), one.rule, one.remedy});
+  }
+  return table;
+}
+
+std::string denials_text(const protocol::Denials& denials) {
+  std::string text;
+  for (const std::vector<std::string>& row : denial_table(denials).rows) {
+    text += fmt::format("{} {}: told {}, {} time{}, job {}\n  rule: {}\n  what to do: {}\n", escaped(row[0]),
+                        escaped(row[1]), escaped(row[2]), row[3], row[3] == "1" ? "" : "s", row[4], escaped(row[5]),
+                        escaped(row[6]));
+  }
+  return text;
 }
 
 Table jail_table(const std::vector<JailInfo>& jails, std::uint64_t now_usec) {

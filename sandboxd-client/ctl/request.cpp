@@ -84,6 +84,7 @@ Status add_jail(const JailOptions& options, Request& request) {
   spec.user_root = options.user == "root";
   spec.network = options.network == "host" ? protocol::Network::kHost : protocol::Network::kNone;
   spec.preset = options.preset;
+  spec.explain_denials = options.explain_denials;
   TRY_ASSIGN(spec.limits, limits_from_options(options.limits));
   TRY_ASSIGN(spec.labels, labels_from_text(options.labels));
   TRY(add_files(options, request));
@@ -158,6 +159,8 @@ Result<Request> make_request(const RunOptions& options, const std::vector<std::s
   TRY(add_command(options, command, request.spec));
   TRY_ASSIGN(request.spec.env, make_environment(options.env_files, options.env, own_environment));
   TRY(add_jail(options, request));
+  if (request.spec.stdio == Stdio::kInherit && options.explain_denials)
+    return make_error("--stdio=inherit goes not with --explain-denials: the lines need a stream that the daemon has");
   if (request.spec.stdio == Stdio::kInherit) TRY(named("--stdio=inherit", request.inherit_stdio()));
   return request;
 }
@@ -182,6 +185,7 @@ Result<protocol::ExecSpec> make_exec_spec(const ExecOptions& options, const std:
   protocol::ExecSpec spec;
   TRY(add_command(options, command, spec));
   TRY_ASSIGN(spec.env, make_additions(options.env_files, options.env, own_environment, options.tty));
+  spec.explain_denials = options.explain_denials;
   spec.survivors = options.keep_survivors ? protocol::Survivors::kKeep : protocol::Survivors::kKill;
   TRY_ASSIGN(spec.nofile, own_limit("nofile", options.nofile));
   TRY_ASSIGN(spec.file_size_max, own_limit("file_size_max", options.file_size));

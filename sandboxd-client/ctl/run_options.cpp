@@ -28,6 +28,8 @@ void add_jail_options(Options& options, JailOptions& wanted) {
                "send this process's mount namespace too: needed in a container or a unit with PrivateTmp=");
   options.text("--preset", wanted.preset, "NAME", "where limits come from that no option names; default");
   add_limit_options(options, wanted.limits, LimitSet::kAll);
+  options.flag("--explain-denials", wanted.explain_denials,
+               "say on the job's standard error what its filter refuses, why, and what to do; see 'why'");
 }
 
 template <class Wanted> void add_environment_options(Options& options, Wanted& wanted, const char* workdir) {
@@ -72,6 +74,8 @@ void add_exec_options(Options& options, ExecOptions& wanted) {
   options.text("--output-max", wanted.output_max, "SIZE", "the most bytes of output; past it the job is killed");
   options.text("--file-size-max,--file-size", wanted.file_size, "SIZE",
                "the largest file that the job may write: 10M, 1G");
+  options.flag("--explain-denials", wanted.explain_denials,
+               "say on the job's standard error what is refused; of a jail that was created with it");
   options.flag("--keep-survivors", wanted.keep_survivors,
                "let processes live that outlive the job's first one; else they are killed");
   options.refused("--user", "all jobs of a jail have its id, which 'create --user' or 'run --user' has chosen");

@@ -26,6 +26,7 @@ struct JailOptions {
   std::string user = "self", network = "none";
   bool mount_namespace = false;
   std::optional<std::string> preset{};
+  bool explain_denials = false;
   LimitOptions limits{};
 };
 
@@ -47,7 +48,7 @@ struct CreateOptions : JailOptions {
 
 struct ExecOptions : CommandOptions {
   std::optional<std::string> nofile{}, file_size{}, output_max{};
-  bool keep_survivors = false;
+  bool keep_survivors = false, explain_denials = false;
 };
 
 void add_run_options(Options& options, RunOptions& wanted);

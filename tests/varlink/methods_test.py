@@ -336,6 +336,8 @@ class TestSession(unittest.TestCase):
         stats = self.jails.Stats(self.jail)["stats"]
         self.assertEqual([row["jail"] for row in stats], [self.jail])
         self.assertEqual(self.jails.Jobs(self.jail)["jobs"], [])
+        why = self.jails.Why(self.jail)
+        self.assertEqual((why["denials"], why["forgotten"], why["untold"]), ([], 0, 0))
         with self.assertRaises(varlink.VarlinkError) as caught:
             self.jails.Update(self.jail, {"pids_max": 1 << 40})
         self.assertEqual(caught.exception.error(), "org.sandboxd.Denied")

@@ -177,6 +177,8 @@ class SANDBOXD_CLIENT_API Client {
 
   Expected<std::vector<JailInfo>> list() noexcept;
   Expected<JailInfo> inspect(const std::string& jail) noexcept;
+  // What its jobs asked for and did not get; of an ended jail too, as long as it is remembered.
+  Expected<Denials> why(const std::string& jail) noexcept;
   // What live jails use now: one by id or name, or all that list() has.
   Expected<std::vector<JailStats>> stats(const std::string& jail = {}) noexcept;
   // New limits of a live jail, those that a cgroup holds; the others must be absent. Returns what is in force then.

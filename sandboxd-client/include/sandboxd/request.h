@@ -12,6 +12,8 @@ namespace sandboxd::client {
 
 using protocol::Access;
 using protocol::AskedLimits;
+using protocol::Denial;
+using protocol::Denials;
 using protocol::Enforced;
 using protocol::ExecSpec;
 using protocol::Fact;

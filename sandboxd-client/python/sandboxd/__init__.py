@@ -36,6 +36,8 @@ from .errors import (
 from .model import (
     Bind,
     Completed,
+    Denial,
+    Denials,
     Event,
     FileStat,
     Gap,
@@ -52,7 +54,8 @@ from .model import (
 )
 
 __all__ = [
-    "Bind", "Bounds", "BrokerRefused", "Client", "Completed", "ConnectionLost", "DaemonError", "DeadlineExpired", "Denied",
+    "Bind", "Bounds", "BrokerRefused", "Client", "Completed", "ConnectionLost", "DaemonError", "DeadlineExpired", "Denial", "Denials",
+    "Denied",
     "Event", "Events", "FileFailed", "FileRefused", "FileStat", "Files", "Gap", "InvalidArgument", "JailInfo", "JailStats", "Job", "JobFailed",
     "JobFailure", "JobInfo", "JobReport", "LimitReached", "LogPiece", "NotFound", "ProtocolError", "SandboxdError", "Session", "SetupFailed",
     "Stream", "Tmpfs", "Transfer", "Unavailable", "UnsafeArchive", "Usage", "WindowSize",

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Generic, List, Mapping, Optional, Tuple,
 
 from ._bytes import Text, data_to_json, to_json
 from ._spec import USEC, limits_json, usec, window_size
-from .model import FileStat, Fields, JailInfo, JailStats, JobInfo, JobReport, LogPiece, Transfer, WindowSize
+from .model import Denials, FileStat, Fields, JailInfo, JailStats, JobInfo, JobReport, LogPiece, Transfer, WindowSize
 
 T = TypeVar("T")
 JAIL = "org.sandboxd.Jail."
@@ -82,6 +82,10 @@ def inspect(jail: str) -> Call[JailInfo]:
 
 def stats(jail: Optional[str]) -> Dict[str, Any]:
     return {} if jail is None else _on(jail)
+
+
+def why(jail: str) -> Call[Denials]:
+    return Call(JAIL + "Why", _on(jail), Denials.from_fields)
 
 
 def update(jail: str, limits: Mapping[str, Any]) -> Call[Dict[str, str]]:

@@ -47,6 +47,7 @@ class _Common(TypedDict, total=False):
     merge_stderr: bool
     tty: Tty
     log: bool
+    explain_denials: bool  # lines on standard error for what the filter refuses; see why()
 
 
 class JobOptions(_Common, total=False):
@@ -162,7 +163,7 @@ def _put_common(out: Dict[str, Any], options: Mapping[str, Any]) -> None:
     tty = options.get("tty")
     if tty is not None and tty is not False:
         out["tty"] = window_size(tty)
-    for flag in ("merge_stderr", "log"):
+    for flag in ("merge_stderr", "log", "explain_denials"):
         if options.get(flag):
             out[flag] = True
 

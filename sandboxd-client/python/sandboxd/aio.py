@@ -27,7 +27,7 @@ from ._spec import Spec, exec_spec, job_spec
 from ._streams import EventCursor
 from .client import _checked, _limit, _told
 from .errors import NotFound, ProtocolError
-from .model import Completed, Event, Fields, Gap, JailInfo, JailStats, JobInfo, JobReport, LogPiece, StrPath
+from .model import Completed, Denials, Event, Fields, Gap, JailInfo, JailStats, JobInfo, JobReport, LogPiece, StrPath
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -151,6 +151,9 @@ class Client:
 
     async def stats(self, jail: Optional[str] = None) -> List[JailStats]:
         return await self._gather(_calls.JAIL + "Stats", _calls.stats(jail), _calls.stats_piece)
+
+    async def why(self, jail: str) -> Denials:
+        return await self._do(_calls.why(jail))
 
     async def update(self, jail: str, **limits: Unpack[Limits]) -> Dict[str, str]:
         return await self._do(_calls.update(jail, limits))

@@ -21,7 +21,7 @@ from ._paths import sockets_to_try
 from ._spec import Spec, exec_spec, job_spec
 from ._streams import EventCursor, Events, Replies, Stream
 from .errors import JobFailed, NotFound, ProtocolError
-from .model import Completed, Fields, JailInfo, JailStats, JobInfo, JobReport, LogPiece, StrPath
+from .model import Completed, Denials, Fields, JailInfo, JailStats, JobInfo, JobReport, LogPiece, StrPath
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -93,6 +93,10 @@ class Client:
     def stats(self, jail: Optional[str] = None) -> List[JailStats]:
         """What live jails use now: that one, or all that list() has."""
         return self._gather("Stats", _calls.stats(jail), _calls.stats_piece)
+
+    def why(self, jail: str) -> Denials:
+        """What its jobs asked for and did not get; of an ended jail too, as long as it is remembered."""
+        return self._do(_calls.why(jail))
 
     def update(self, jail: str, **limits: Unpack[Limits]) -> Dict[str, str]:
         """New limits of a live jail, those that a cgroup holds. Returns what is in force then, by the kernel's names."""

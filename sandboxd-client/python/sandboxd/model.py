@@ -232,6 +232,41 @@ class JailStats:
 
 
 @dataclass(frozen=True)
+class Denial:
+    """kind: syscall, path, network or limit. error: what the job was told ("EPERM"), empty for a limit. job: 0 where it is not known whose
+    it was, or the whole jail's."""
+
+    kind: str
+    what: str
+    rule: str
+    remedy: str
+    error: str
+    job: int
+    count: int
+    first_usec: int
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Denial:
+        return cls(kind=fields.string("kind"), what=fields.string("what"), rule=fields.string("rule"), remedy=fields.string("remedy"),
+                   error=fields.string("error", ""), job=fields.number("job", 0), count=fields.number("count", 1),
+                   first_usec=fields.number("first", 0))
+
+
+@dataclass(frozen=True)
+class Denials:
+    """forgotten: older ones that were not kept. untold: refused calls that came too fast to be told one by one."""
+
+    denials: Tuple[Denial, ...]
+    forgotten: int
+    untold: int
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Denials:
+        return cls(denials=tuple(Denial.from_fields(one) for one in fields.list("denials", Fields)),
+                   forgotten=fields.number("forgotten", 0), untold=fields.number("untold", 0))
+
+
+@dataclass(frozen=True)
 class JobFailure:
     """Why a job has no report. step: of its start, "killed", or what was not available. errno: 0 for none."""
 

@@ -80,6 +80,14 @@ FakeSupervisor::OrFailure<std::vector<protocol::JailStats>> FakeSupervisor::stat
   return std::vector<protocol::JailStats>{stats};
 }
 
+FakeSupervisor::OrFailure<protocol::Denials> FakeSupervisor::why(const Client& client, const std::string& jail) {
+  if (find(client, jail) == nullptr) return Failure(NotFound{"jail", jail});
+  protocol::Denial denial;
+  denial.what = "mount";
+  denial.error = "EPERM";
+  return protocol::Denials{{denial}, 3, 4};
+}
+
 void FakeSupervisor::update(const Client& client, const std::string& jail, const protocol::AskedLimits& limits,
                             std::function<void(OrFailure<std::vector<protocol::Fact>>)> done) {
   if (find(client, jail) == nullptr) return done(Failure(NotFound{"jail", jail}));

@@ -106,6 +106,18 @@ TEST_F(Jail, InspectShowsWhatIsInForce) {
   EXPECT_EQ(info["in_force"], (Json::array({Json{{"name", "NoNewPrivs"}, {"value", "1"}}})));
 }
 
+TEST_F(Jail, WhyTellsWhatWasRefusedAndWhatIsMissing) {
+  running();
+  const Json answer = ask("Why", {{"jail", "nap"}})["parameters"];
+  ASSERT_EQ(answer["denials"].size(), 1U) << answer;
+  EXPECT_EQ(answer["denials"][0]["what"], "mount");
+  EXPECT_EQ(answer["denials"][0]["kind"], "syscall");
+  EXPECT_EQ(answer["forgotten"], 3);
+  EXPECT_EQ(answer["untold"], 4);
+  EXPECT_EQ(ask("Why", {{"jail", "nobody's"}})["error"], "org.sandboxd.NotFound");
+  EXPECT_EQ(ask("Why", Json::object())["error"], "org.sandboxd.InvalidArgument");
+}
+
 TEST_F(Jail, ListIsWholeWhenItFits) {
   const std::string jail = running();
   const Json reply = ask("List");

@@ -2,15 +2,18 @@
 #include "daemon/profilec/compile_set.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <tuple>
 
+#include <linux/audit.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/bpf.h"
 #include "daemon/wire/codec.h"
 #include "daemon/wire/run_profilec.h"
 #include "tests/unit/profilec/temp_tree.h"
@@ -117,6 +120,41 @@ TEST(CompileSet, HashesTellSetsApart) {
   EXPECT_NE(other->find("strict")->hash, first->find("strict")->hash);
   EXPECT_EQ(other->find("default")->hash, first->find("default")->hash);
   EXPECT_EQ(other->find("strict")->limits.nofile, 255U);
+}
+
+TEST(CompileSet, NotesSayWhichRuleGaveAnAnswer) {
+  const TempTree tree;
+  const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
+  ASSERT_TRUE(set.ok()) << set.error().message();
+  ASSERT_FALSE(set->calls.empty());
+  const auto answer = [](const std::vector<std::uint8_t>& bytes, const seccomp_data& data) {
+    std::vector<sock_filter> program(bytes.size() / sizeof(sock_filter));
+    std::memcpy(program.data(), bytes.data(), bytes.size());
+    return run_filter(program.data(), program.size(), data);
+  };
+  for (const wire::Profile& profile : set->profiles) {
+    const wire::FilterNotes* notes = set->notes_of(profile);
+    ASSERT_NE(notes, nullptr) << profile.name;
+    ASSERT_FALSE(notes->program.empty()) << profile.name;
+    std::size_t refused = 0;
+    for (const wire::CallName& call : set->calls) {
+      seccomp_data data{};
+      data.nr = static_cast<int>(call.number);
+#if defined(__x86_64__)
+      data.arch = AUDIT_ARCH_X86_64;
+#else
+      data.arch = AUDIT_ARCH_AARCH64;
+#endif
+      const std::uint32_t index = answer(notes->program, data) & SECCOMP_RET_DATA;
+      ASSERT_LT(index, notes->rules.size()) << profile.name << " " << call.name;
+      EXPECT_NE(notes->rules[index].why, "") << profile.name << " " << call.name;
+      const bool refuses = (answer(profile.filter, data) & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO;
+      if (refuses && index > 1) ++refused;
+      if (!refuses || call.name != "mount") continue;
+      EXPECT_THAT(notes->rules[index].place, HasSubstr("refusals.json line "));
+    }
+    EXPECT_GT(refused, 10U) << profile.name;
+  }
 }
 
 TEST(CompileSet, TheFilterFollowsUnixSockets) {

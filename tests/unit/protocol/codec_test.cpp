@@ -283,5 +283,32 @@ TEST(Names, AreWhatTheySay) {
   for (const std::string_view bad : {"", ".", "a.", ".a", "-a", "a-", "a_b"}) EXPECT_FALSE(is_hostname(bad)) << bad;
 }
 
+TEST(Denials, ComeBackAsTheyWere) {
+  const Denials all{{{DenialKind::kNetwork, "socket(AF_NETLINK)", "f.json line 7: why", "do this", "EPERM", 2, 7, 99},
+                     {DenialKind::kLimit, "pids_max", "", "", "", 0, 1, 0}},
+                    3,
+                    4};
+  Denials back;
+  EXPECT_FALSE(decode(encode(all), "", back));
+  EXPECT_EQ(back, all);
+}
+
+TEST(Denials, ARequestAsksForThemButNotWithItsOwnStreams) {
+  Json spec = {{"argv", {"x"}}, {"explain_denials", true}};
+  JobSpec run;
+  EXPECT_FALSE(decode(spec, "", run));
+  EXPECT_TRUE(run.explain_denials);
+  EXPECT_TRUE(encode(run).value("explain_denials", false));
+  ExecSpec exec;
+  EXPECT_FALSE(decode(spec, "", exec));
+  EXPECT_TRUE(exec.explain_denials);
+  spec["stdio"] = "inherit";
+  spec["stdio_fds"] = {0, 1, 2};
+  spec["token"] = std::string(32, 'a');
+  const Checked wrong = decode(spec, "/spec", run);
+  ASSERT_TRUE(wrong);
+  EXPECT_NE(wrong->message().find("/spec/explain_denials"), std::string::npos) << wrong->message();
+}
+
 }  // namespace
 }  // namespace sandboxd::protocol

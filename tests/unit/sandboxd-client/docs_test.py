@@ -68,7 +68,7 @@ def complete(*words):
 
 class Help(unittest.TestCase):
     def test_lists_the_verbs(self):
-        self.assertEqual(len(VERBS), 34)
+        self.assertEqual(len(VERBS), 35)
         self.assertIn("--workspace", VERBS["run"])
 
     def test_names_the_common_options_for_each_verb(self):

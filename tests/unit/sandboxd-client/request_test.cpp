@@ -197,6 +197,12 @@ TEST_F(RunRequest, StreamsThatNobodyRelaysGoWithNothingThatNeedsIt) {
   EXPECT_THAT(failure({"--detach-keys", "ctrl"}), HasSubstr("--detach-keys 'ctrl'"));
 }
 
+TEST_F(RunRequest, DenialsAreExplainedWhereTheDaemonHasAStream) {
+  EXPECT_TRUE(make({"--explain-denials"})->spec.explain_denials);
+  EXPECT_FALSE(make({})->spec.explain_denials);
+  EXPECT_THAT(failure({"--explain-denials", "--stdio=inherit"}), HasSubstr("--explain-denials"));
+}
+
 TEST(CreateRequest, HasNoCommandAndATime) {
   CreateOptions wanted;
   ASSERT_FALSE(parse_options([&](Options& options) { add_create_options(options, wanted); },
