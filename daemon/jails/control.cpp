@@ -95,9 +95,8 @@ bool Control::read_one() {
   auto packet = receive();
   if (!packet.ok()) {
     if (packet.error().code == EAGAIN) return false;
-    if (packet.error().code != ECONNRESET) return breach(packet.error().message());
-    close();
-    return false;
+    // The other end closed with a command of ours unread. That is told once and before what it had sent: the job's end, say.
+    return packet.error().code == ECONNRESET || breach(packet.error().message());
   }
   if (packet->end) {
     release_promptly(std::move(packet->fds));
