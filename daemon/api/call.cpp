@@ -69,6 +69,10 @@ bool Call::hold(std::size_t bytes) {
   return true;
 }
 
+void Call::charge(double calls) {
+  if (open()) connection_->charge(calls);
+}
+
 void Call::keep(std::shared_ptr<void> object) {
   if (open()) kept_.push_back(std::move(object));
 }

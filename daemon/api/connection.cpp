@@ -229,6 +229,11 @@ void Connection::finished() {
   if (!dispatching_) later();
 }
 
+// The administrator may ask for what everybody has.
+void Connection::charge(double calls) {
+  if (!user_.admin) server_.users_.charge(user_, calls);
+}
+
 bool Connection::count(std::size_t bytes) {
   user_.pending += bytes;
   return !server_.users_.over_pending(user_);

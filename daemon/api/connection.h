@@ -36,6 +36,7 @@ class Connection {
   void finished();
   [[nodiscard]] bool pressed() const noexcept { return pressed_; }
   [[nodiscard]] bool ended() const noexcept { return ended_; }
+  void charge(double calls);
   [[nodiscard]] bool count(std::size_t bytes);  // as the user's; false when that is too many
   void uncount(std::size_t bytes) { user_.pending -= bytes; }
   void warn(const std::string& line);

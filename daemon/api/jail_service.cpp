@@ -153,9 +153,10 @@ void JailService::list(const CallPtr& call) {
   if (const auto* failure = std::get_if<jails::Failure>(&answer)) return fail(*call, *failure);
   auto jails = std::get<std::vector<protocol::JailInfo>>(std::move(answer));
   const std::size_t count = jails.size();
-  reply_listing(call, {"jails", count, [jails = std::move(jails)](std::size_t i) {
-                         return protocol::encode(jails[i], protocol::kArgvListed);
-                       }});
+  reply_listing(
+      call,
+      {"jails", count,
+       [jails = std::move(jails)](std::size_t i) { return protocol::encode(jails[i], protocol::kArgvListed); }, 0.125});
 }
 
 void JailService::inspect(const CallPtr& call) {

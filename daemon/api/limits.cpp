@@ -25,7 +25,9 @@ void stats(jails::Supervisor& supervisor, const CallPtr& call) {
   if (const auto* failure = std::get_if<jails::Failure>(&answer)) return fail(*call, *failure);
   auto rows = std::get<std::vector<protocol::JailStats>>(std::move(answer));
   const std::size_t count = rows.size();
-  reply_listing(call, {"stats", count, [rows = std::move(rows)](std::size_t i) { return protocol::encode(rows[i]); }});
+  // A dozen files of each jail's cgroup are read.
+  reply_listing(call,
+                {"stats", count, [rows = std::move(rows)](std::size_t i) { return protocol::encode(rows[i]); }, 1});
 }
 
 void why(jails::Supervisor& supervisor, const CallPtr& call) {

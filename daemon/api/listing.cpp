@@ -36,6 +36,7 @@ struct Progress {
 }  // namespace
 
 void reply_listing(const CallPtr& call, Listing listing) {
+  call->charge(listing.calls * static_cast<double>(listing.count));
   const auto progress = std::make_shared<Progress>(Progress{std::move(listing)});
   call->on_pressure([call = call.get(), progress](bool pressed) {
     if (!pressed) progress->send(*call);

@@ -14,6 +14,7 @@ struct Listing {
   std::string member{};  // the reply's
   std::size_t count = 0;
   std::function<Json(std::size_t)> item{};  // encoded when it is sent
+  double calls = 0;                         // what an item takes, in calls that take little
 };
 
 // Without 'more' the client gets the first reply alone.

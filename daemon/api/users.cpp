@@ -37,6 +37,11 @@ bool UserTable::take_call(User& user, std::uint64_t now) const {
   return true;
 }
 
+void UserTable::charge(User& user, double calls) const {
+  const double rate = limits_.calls_per_second;
+  user.calls = std::max(user.calls - calls, -rate);
+}
+
 void UserTable::refill(User& user, std::uint64_t now) const {
   const double rate = limits_.calls_per_second;
   const double gained = static_cast<double>(now - user.refilled) * rate / kSecond;

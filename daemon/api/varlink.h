@@ -66,6 +66,8 @@ class Call {
   [[nodiscard]] bool pressed() const;
   // Bytes that are kept for this call's answer count as the user's; false when there are too many.
   [[nodiscard]] bool hold(std::size_t bytes);
+  // It takes the daemon as long as so many others, and counts as such: who asks for much may ask less often.
+  void charge(double calls);
   // Dropped with the call, never in the middle of one of its methods.
   void keep(std::shared_ptr<void> object);
 

@@ -32,6 +32,18 @@ TEST(UserTable, GivesCallsBackWithTime) {
   EXPECT_FALSE(users.take_call(*user, 100 * kSecond)) << "no more than a second's worth is saved up";
 }
 
+TEST(UserTable, CallThatTakesMuchCountsAsMany) {
+  UserTable users({.calls_per_second = 10});
+  User* user = users.open(1000, false, 0);
+  EXPECT_TRUE(users.take_call(*user, 0));
+  users.charge(*user, 14);
+  EXPECT_FALSE(users.take_call(*user, kSecond / 2)) << "five of them are paid back";
+  EXPECT_TRUE(users.take_call(*user, kSecond));
+  users.charge(*user, 1e9);
+  EXPECT_FALSE(users.take_call(*user, 2 * kSecond));
+  EXPECT_TRUE(users.take_call(*user, 3 * kSecond + kSecond / 5)) << "two seconds after the last, at most";
+}
+
 TEST(UserTable, ReconnectingGivesNoNewCalls) {
   UserTable users({.calls_per_second = 10});
   User* user = users.open(1, false, 0);
