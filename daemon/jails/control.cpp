@@ -109,9 +109,13 @@ bool Control::read_one() {
 }
 
 // jail-init counts by its own seconds, so there may be one's worth more than the time that passed here.
-bool Control::may_deny() {
+// What is only a count of those untold comes at jobs' ends and is one of their events.
+bool Control::may_deny(const wire::InitEventRecord& record) {
   constexpr std::uint64_t kAhead = 8;
   if (denials_since_ == 0) return false;
+  wire::DeniedCall call;
+  std::memcpy(&call, &record.text[0], sizeof call);
+  if (call.number < 0) return ++events_ <= most_events_;
   const std::uint64_t seconds = (monotonic_usec() - denials_since_) / 1'000'000 + kAhead;
   return ++denials_ <= seconds * wire::kDeniedPerSecond;
 }
@@ -127,7 +131,7 @@ bool Control::take(Packet& packet) {
   const bool expected = streams ? are_streams(packet.fds) : packet.fds.empty();
   if (!expected) release_promptly(std::move(packet.fds));
   if (!is_known(record.event)) return breach("an unknown event");
-  if (record.event == wire::InitEvent::kDenied ? !may_deny() : ++events_ > most_events_)
+  if (record.event == wire::InitEvent::kDenied ? !may_deny(record) : ++events_ > most_events_)
     return breach("too many events");
   if (!expected && streams) return breach("streams that are neither a job's pipes nor its terminal");
   if (!expected) return breach("descriptors with an event that has none");

@@ -38,13 +38,13 @@ class Control {
   void close();
 
  private:
-  static constexpr std::uint32_t kEventsPerJob = 8;
+  static constexpr std::uint32_t kEventsPerJob = 10;
 
   void read_some();
   [[nodiscard]] Result<Packet> receive() const;
   [[nodiscard]] bool read_one();  // false: nothing more for now
   bool take(Packet& packet);
-  bool may_deny();
+  bool may_deny(const wire::InitEventRecord& record);
   bool breach(const std::string& why);
 
   UniqueFd socket_;
