@@ -98,7 +98,7 @@ std::uint32_t answer_of(const std::vector<std::uint8_t>& bytes, const wire::Deni
 
 std::string rule_of(const wire::DeniedCall& call, const wire::Profile& profile, const wire::ProfileSet& set) {
   const wire::FilterNotes* notes = set.notes_of(profile);
-  const std::string filter = fmt::format("filter {}", sandboxd::quoted(profile.filter_name));
+  std::string filter = fmt::format("filter {}", sandboxd::quoted(profile.filter_name));
   if (notes == nullptr) return filter;
   const std::uint32_t answer = answer_of(notes->program, call);
   const std::uint32_t index = answer & SECCOMP_RET_DATA;
