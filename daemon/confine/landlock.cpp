@@ -9,19 +9,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/landlock_abi.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
 
 namespace sandboxd::landlock {
 namespace {
-
-// Debian 12's headers end at ABI 2. The rest is from Documentation/userspace-api/landlock.rst.
-constexpr std::uint64_t kFsTruncate = 1ULL << 14;  // ABI 3
-constexpr std::uint64_t kFsIoctlDev = 1ULL << 15;  // ABI 5
-constexpr std::uint64_t kNetBindTcp = 1ULL << 0;   // ABI 4
-constexpr std::uint64_t kNetConnectTcp = 1ULL << 1;
-constexpr std::uint64_t kScopeAbstractUnixSocket = 1ULL << 0;  // ABI 6
-constexpr std::uint64_t kScopeSignal = 1ULL << 1;
 
 // landlock_ruleset_attr as of ABI 6; a kernel of a lower ABI takes a longer one when its tail is zero.
 struct RulesetAttr {
@@ -32,27 +25,27 @@ struct RulesetAttr {
 
 constexpr std::uint64_t kReadFile = LANDLOCK_ACCESS_FS_READ_FILE;
 constexpr std::uint64_t kRead = kReadFile | LANDLOCK_ACCESS_FS_READ_DIR;
-constexpr std::uint64_t kWriteFile = LANDLOCK_ACCESS_FS_WRITE_FILE | kFsTruncate;
+constexpr std::uint64_t kWriteFile = LANDLOCK_ACCESS_FS_WRITE_FILE | landlock_abi::kTruncate;
 constexpr std::uint64_t kWrite = kWriteFile | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
                                  LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
                                  LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
                                  LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER;
 constexpr std::uint64_t kExecute = LANDLOCK_ACCESS_FS_EXECUTE;
 // What a rule on something that is no directory may hold; more of it is EINVAL (landlock_add_rule(2)).
-constexpr std::uint64_t kOfFiles = kExecute | kReadFile | kWriteFile | kFsIoctlDev;
+constexpr std::uint64_t kOfFiles = kExecute | kReadFile | kWriteFile | landlock_abi::kIoctlDev;
 
 std::uint64_t all_fs(int abi) {
   std::uint64_t bits = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;
   if (abi >= 2) bits |= LANDLOCK_ACCESS_FS_REFER;
-  if (abi >= 3) bits |= kFsTruncate;
-  if (abi >= 5) bits |= kFsIoctlDev;
+  if (abi >= 3) bits |= landlock_abi::kTruncate;
+  if (abi >= 5) bits |= landlock_abi::kIoctlDev;
   return bits;
 }
 
 RulesetAttr everything(int abi) {
   RulesetAttr attr{all_fs(abi)};
-  if (abi >= 4) attr.handled_access_net = kNetBindTcp | kNetConnectTcp;
-  if (abi >= 6) attr.scoped = kScopeAbstractUnixSocket | kScopeSignal;
+  if (abi >= 4) attr.handled_access_net = landlock_abi::kBindTcp | landlock_abi::kConnectTcp;
+  if (abi >= 6) attr.scoped = landlock_abi::kScopeAbstractUnix | landlock_abi::kScopeSignal;
   return attr;
 }
 

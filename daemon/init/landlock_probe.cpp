@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <sys/stat.h>
 
+#include "base/landlock_abi.h"
 #include "base/path.h"
 #include "base/sys.h"
 #include "daemon/init/init.h"
@@ -15,11 +16,10 @@
 namespace sandboxd::init {
 namespace {
 
-// Names of later ABIs that Debian 12's header lacks; the values are the kernel's.
-constexpr std::uint64_t kBindTcp = 1U << 0;
-constexpr std::uint64_t kConnectTcp = 1U << 1;
-constexpr std::uint64_t kTruncate = 1ULL << 14;
-constexpr std::uint64_t kIoctlDev = 1ULL << 15;
+using landlock_abi::kBindTcp;
+using landlock_abi::kConnectTcp;
+using landlock_abi::kIoctlDev;
+using landlock_abi::kTruncate;
 
 bool grants(const Plan& plan, std::string_view path, std::uint64_t access) {
   for (std::size_t i = 0; i < plan.landlock_count; ++i) {

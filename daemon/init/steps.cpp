@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
+#include "base/landlock_abi.h"
 #include "base/sys.h"
 #include "daemon/init/jobs.h"
 
@@ -91,12 +92,9 @@ Outcome take_signals(State& state) {
   return {fd, "signalfd"};
 }
 
-constexpr long kRuleNetPort = 2;  // of ABI 4; Debian 12's header lacks it
-
 // A file takes only the rights that make sense for one, EINVAL else (landlock(7)).
 constexpr std::uint64_t kFileRights = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |
-                                      LANDLOCK_ACCESS_FS_READ_FILE | (1ULL << 14) /* TRUNCATE */ |
-                                      (1ULL << 15) /* IOCTL_DEV */;
+                                      LANDLOCK_ACCESS_FS_READ_FILE | landlock_abi::kTruncate | landlock_abi::kIoctlDev;
 
 Outcome add_landlock_rule(int ruleset, const LandlockRule& row) {
   open_how how{};
@@ -128,7 +126,7 @@ Outcome restrict_by_landlock(State& state) {
     if (const Outcome rule = add_landlock_rule(static_cast<int>(ruleset), plan.landlock[i]); !rule.ok()) return rule;
   }
   for (std::size_t i = 0; i < plan.port_count; ++i) {
-    const long r = sys::raw(SYS_landlock_add_rule, ruleset, kRuleNetPort, &plan.ports[i], 0);
+    const long r = sys::raw(SYS_landlock_add_rule, ruleset, landlock_abi::kRuleNetPort, &plan.ports[i], 0);
     if (r < 0) return {r, "landlock_add_rule for a port"};
   }
   const long r = sys::raw(SYS_landlock_restrict_self, ruleset, 0);

@@ -12,19 +12,19 @@
 
 #include <fmt/format.h>
 
+#include "base/landlock_abi.h"
 #include "base/path.h"
 #include "base/text.h"
 
 namespace sandboxd::launcher {
 namespace {
 
-// Names that Debian 12's header lacks (linux/landlock.h of 6.12); values are ABI.
-constexpr std::uint64_t kTruncate = 1ULL << 14;          // ABI 3
-constexpr std::uint64_t kIoctlDev = 1ULL << 15;          // ABI 5
-constexpr std::uint64_t kScopeAbstractUnix = 1ULL << 0;  // ABI 6
-constexpr std::uint64_t kScopeSignal = 1ULL << 1;
-constexpr std::uint64_t kBindTcp = 1ULL << 0;  // ABI 4
-constexpr std::uint64_t kConnectTcp = 1ULL << 1;
+using landlock_abi::kBindTcp;
+using landlock_abi::kConnectTcp;
+using landlock_abi::kIoctlDev;
+using landlock_abi::kScopeAbstractUnix;
+using landlock_abi::kScopeSignal;
+using landlock_abi::kTruncate;
 constexpr int kReferAbi = 2, kTruncateAbi = 3, kTcpAbi = 4, kIoctlAbi = 5, kScopesAbi = 6;
 
 constexpr std::uint64_t kExecute = LANDLOCK_ACCESS_FS_EXECUTE;
@@ -158,10 +158,17 @@ class Rows {
   std::map<std::pair<std::string, bool>, std::uint64_t> rows_{};
 };
 
+// Where a caller's files are, a symlink of theirs would lead the profile's grant astray.
+void add_granted(Rows& rows, const wire::JailPlan& plan, const std::string& path, std::uint64_t access) {
+  const bool theirs =
+      std::ranges::any_of(plan.binds, [&](const wire::Bind& bind) { return is_beneath(path, bind.target); });
+  theirs ? rows.add_plain(path, access) : rows.add(path, access);
+}
+
 void add_reading(Rows& rows, const wire::JailPlan& plan, const ProfileLandlock& landlock) {
   rows.add("/", (landlock.read.limited ? 0 : kRead) | (landlock.execute.limited ? 0 : kExecute));
-  for (const std::string& path : expanded(landlock.read.paths, plan)) rows.add(path, kRead);
-  for (const std::string& path : expanded(landlock.execute.paths, plan)) rows.add(path, kExecute);
+  for (const std::string& path : expanded(landlock.read.paths, plan)) add_granted(rows, plan, path, kRead);
+  for (const std::string& path : expanded(landlock.execute.paths, plan)) add_granted(rows, plan, path, kExecute);
 }
 
 // /dev and /proc are the jail's own, and no list takes reading and writing of them away: /proc/self/comm, oom_score_adj; /proc/sys

@@ -64,6 +64,15 @@ std::vector<std::string> lacking_at(const wire::ProfileLandlock& landlock, int a
   return names;
 }
 
+TEST(LandlockRules, GrantsBelowACallersFilesFollowNoSymlink) {
+  wire::ProfileLandlock landlock;
+  landlock.read = landlock.execute = {true, {"/usr", "/data/tools", "/work"}};
+  for (const wire::LandlockRow& row : rules(landlock).landlock) {
+    if ((row.access & (kReadFile | LANDLOCK_ACCESS_FS_EXECUTE)) == 0) continue;
+    EXPECT_EQ(row.no_symlinks, row.path == "/data/tools" || row.path == "/work") << row.path;
+  }
+}
+
 TEST(LandlockRules, OfEachAbiAreThoseThatItHas) {
   const std::array<std::uint64_t, 6> handled = {(1U << 13) - 1, (1U << 14) - 1, (1U << 15) - 1,
                                                 (1U << 15) - 1, (1U << 16) - 1, (1U << 16) - 1};
