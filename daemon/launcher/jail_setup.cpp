@@ -110,8 +110,12 @@ Status make_dev(Work& work) {
 Status bound_namespaces(int proc, bool nested) {
   constexpr std::array kNested = {"user", "mnt", "pid", "ipc", "uts", "cgroup"};
   constexpr std::array kNone = {"net", "time"};
-  const auto bound = [&](const char* kind, std::string_view most) {
-    return write_file_at(proc, fmt::format("sys/user/max_{}_namespaces", kind), most);
+  const auto bound = [&](const char* kind, std::string_view most) -> Status {
+    const std::string file = fmt::format("sys/user/max_{}_namespaces", kind);
+    TRY(write_file_at(proc, file, most));
+    TRY_ASSIGN(const std::string held, read_file(proc, file));
+    if (held == fmt::format("{}\n", most)) return {};
+    return sys_error_code(EPERM, "{} is {} in the kernel, and {} was written", file, quoted(held), most);
   };
   if (!nested) return bound("user", "0");
   for (const char* kind : kNested) TRY(bound(kind, kNestedNamespaces));
