@@ -191,7 +191,7 @@ void tell(const seccomp_notif& notif, int code) {
 
 // What the filter would have answered. It was refused, so anything but an errno is a fault, and refused too.
 int errno_of(const Plan& plan, const seccomp_data& data) {
-  const std::uint32_t answer = run_filter(plan.filter, plan.filter_count, data);
+  const std::uint32_t answer = run_filter({plan.filter, plan.filter_count}, data).value_or(SECCOMP_RET_KILL_PROCESS);
   if ((answer & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_ERRNO) return ENOSYS;
   const std::uint32_t code = answer & SECCOMP_RET_DATA;
   return static_cast<int>(code < kMostErrno ? code : kMostErrno);

@@ -93,7 +93,7 @@ seccomp_data data_of(const wire::DeniedCall& call) {
 std::uint32_t answer_of(const std::vector<std::uint8_t>& bytes, const wire::DeniedCall& call) {
   std::vector<sock_filter> program(bytes.size() / sizeof(sock_filter));
   if (!program.empty()) std::memcpy(program.data(), bytes.data(), program.size() * sizeof(sock_filter));
-  return run_filter(program.data(), program.size(), data_of(call));
+  return run_filter(program, data_of(call)).value_or(SECCOMP_RET_KILL_PROCESS);
 }
 
 std::string rule_of(const wire::DeniedCall& call, const wire::Profile& profile, const wire::ProfileSet& set) {

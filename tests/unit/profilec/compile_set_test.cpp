@@ -130,7 +130,7 @@ TEST(CompileSet, NotesSayWhichRuleGaveAnAnswer) {
   const auto answer = [](const std::vector<std::uint8_t>& bytes, const seccomp_data& data) {
     std::vector<sock_filter> program(bytes.size() / sizeof(sock_filter));
     std::memcpy(program.data(), bytes.data(), bytes.size());
-    return run_filter(program.data(), program.size(), data);
+    return run_filter(program, data).value_or(SECCOMP_RET_KILL_PROCESS);
   };
   for (const wire::Profile& profile : set->profiles) {
     const wire::FilterNotes* notes = set->notes_of(profile);

@@ -12,9 +12,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bpf.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
-#include "tests/unit/seccomp-profiles/bpf_machine.h"
 #include "tests/unit/seccomp-profiles/shipped.h"
 
 namespace sandboxd::filters {
@@ -104,12 +104,12 @@ TEST_P(Oracle, Agrees) {
       const Args args = {value, value, value, value, value, value};
       seccomp_data data{
           static_cast<int>(number), audit_arch(compiled->bound.arch), 0, {value, value, value, value, value, value}};
-      ASSERT_EQ(run_bpf(program, data), compiled->run(number, args)) << number << " " << value;
+      ASSERT_EQ(run_filter(program, data), compiled->run(number, args)) << number << " " << value;
       ++compared;
     }
   }
   EXPECT_GT(compared, 64 * 1000);
-  EXPECT_EQ(run_bpf(program, {1, 0x40000003, 0, {}}), compiled->run_as(0x40000003, 1, {}));
+  EXPECT_EQ(run_filter(program, {1, 0x40000003, 0, {}}), compiled->run_as(0x40000003, 1, {}));
 }
 
 // One condition as a program of libseccomp's, which allows what it holds for. A negated one is its opposite, turned round: libseccomp
@@ -134,7 +134,7 @@ class ConditionOracle {
   [[nodiscard]] bool holds(const Args& args) const {
     seccomp_data data{static_cast<int>(number_of(arch_, "read")), audit_arch(arch_), 0, {}};
     std::copy(args.begin(), args.end(), data.args);
-    return (run_bpf(program_, data) == SECCOMP_RET_ALLOW) != negated_;
+    return (run_filter(program_, data) == SECCOMP_RET_ALLOW) != negated_;
   }
 
  private:

@@ -9,9 +9,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bpf.h"
 #include "base/file.h"
 #include "seccomp-profiles/compiler/syscalls.h"
-#include "tests/unit/seccomp-profiles/bpf_machine.h"
 
 namespace sandboxd::filters {
 Loader shipped_loader() {
@@ -56,7 +56,7 @@ std::uint32_t Compiled::run_as(std::uint32_t arch, std::uint32_t number, const A
   data.nr = static_cast<int>(number);
   data.arch = arch;
   std::copy(args.begin(), args.end(), data.args);
-  const auto verdict = run_bpf(program, data);
+  const auto verdict = run_filter(program, data);
   EXPECT_TRUE(verdict.has_value()) << "the program is not valid";
   return verdict.value_or(SECCOMP_RET_KILL_THREAD);
 }
