@@ -6,7 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/jails/jail.h"
-#include "protocol/names.h"
+#include "protocol/codec.h"
+#include "protocol/json.h"
 
 namespace sandboxd::jails {
 namespace {
@@ -23,18 +24,6 @@ std::string limit_of(Verdict verdict) {
     case Verdict::kOutputLimit: return "output_max";
     default: return {};
   }
-}
-
-std::string detail_of(const protocol::Denial& denial) {
-  const nlohmann::json detail = {{"kind", protocol::name_in(protocol::kDenialKindNames, denial.kind)},
-                                 {"what", denial.what},
-                                 {"rule", denial.rule},
-                                 {"remedy", denial.remedy},
-                                 {"error", denial.error},
-                                 {"job", denial.job},
-                                 {"count", denial.count},
-                                 {"first", denial.first}};
-  return detail.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace
@@ -71,7 +60,7 @@ void Jail::tell(protocol::Denial denial) {
   const protocol::Denial* added = refusals_.add(std::move(denial));
   if (added == nullptr) return;
   // A jail that finds ever new things to be refused does not push everybody's events out of their ring.
-  if (refusals_.added() <= Refusals::kMost) emit("refused", detail_of(*added));
+  if (refusals_.added() <= Refusals::kMost) emit("refused", protocol::to_text(protocol::encode(*added)));
   if (plan_.explain_denials) say(added->job, denial_line(*added));
 }
 
