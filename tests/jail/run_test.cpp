@@ -272,6 +272,19 @@ TEST_F(Run, JobsGetSigtermAndTwoSecondsBeforeTheDaemonEnds) {
   EXPECT_EQ(own.left_over(), "");
 }
 
+// The kernel writes no inode with an id that the mount doesn't map (idmapped mounts), and of groups only the caller's first is.
+TEST_F(Run, WhatIsOfAnotherGroupIsReadAndNotWritten) {
+  const std::string workspace = make_workspace();
+  for (const auto& [name, group] : {std::pair{"own", kAlice}, {"shared", kBob}}) {
+    const std::string directory = workspace + "/" + name;
+    ASSERT_EQ(::mkdir(directory.c_str(), 0775), 0);
+    ASSERT_EQ(::chown(directory.c_str(), kAlice, group), 0);
+  }
+  const Output output = shell({"--workspace=rw"}, "ls shared && touch own/x && ! touch shared/x", workspace);
+  EXPECT_EQ(output.status, 0) << describe(output);
+  EXPECT_THAT(output.err, HasSubstr("shared/x"));
+}
+
 TEST_F(Run, FiftyJailsRunAtTheSameTime) {
   std::vector<Command> commands;
   for (int i = 0; i < 50; ++i) {
