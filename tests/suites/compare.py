@@ -4,17 +4,17 @@ than in bubblewrap must be refused by a rule of the profile's filter, which has 
 
 usage: compare.py DIRECTORY_OF_THE_PROGRAMS [--long] [--suite NAME]... [--item NAME]... [--page FILE] [--facts FILE]
        --long   all of every suite (hours), else some of two of them; SANDBOXD_LONG does the same
+       --facts  write what is seen to FILE, a line each item; what is in it from an earlier run is not run again
        --page   write docs/compatibility.md's tables to FILE"""
 import argparse
 import concurrent.futures
-import dataclasses
-import json
+import copy
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "jail/python"))
@@ -24,7 +24,7 @@ from page import page_of  # noqa: E402
 from programs import CPython, Item, Stressors, Suite, worst  # noqa: E402
 from refusals import Judge  # noqa: E402
 from ways import Ways  # noqa: E402
-from facts import Difference, Facts  # noqa: E402
+from facts import Difference, Facts, facts_in, line_of  # noqa: E402
 
 PROFILE = "default"
 DEADLINE = 60
@@ -53,10 +53,10 @@ def compare(ways: Ways, judge: Judge, suite: Suite, item: Item) -> Facts:
             different = {test: pair for test, pair in different.items() if again.get(test) == pair}
     causes = judge.causes(suite, item, sorted(different)) if different else {}
     elsewhere = sorted(test for test, cause in causes.items() if cause.outcome != different[test][1])
-    causes |= judge.hidden(suite, item, elsewhere) if elsewhere else {}
+    causes |= judge.mounts(suite, item, elsewhere) if elsewhere else {}
     found = [Difference(suite.name, item.name, test, seen["bare"].get(test, "missing"), *different[test], cause.outcome, cause.refusals)
              for test, cause in causes.items()]
-    return Facts(suite.name, seen, found)
+    return Facts(suite.name, item.name, seen, found)
 
 
 def run_suites(programs: pathlib.Path, top: pathlib.Path, suites: list[Suite]) -> Iterator[Facts]:
@@ -80,6 +80,12 @@ def wanted_suites(words: argparse.Namespace) -> list[Suite]:
     return suites
 
 
+def without(suite: Suite, done: Container[tuple[str, str]]) -> Suite:
+    rest = copy.copy(suite)
+    rest.items = [item for item in suite.items if (suite.name, item.name) not in done]
+    return rest
+
+
 def report(facts: Facts) -> bool:
     """True when every difference is refused on purpose."""
     for one in facts.differences:
@@ -94,17 +100,21 @@ def inner(words: argparse.Namespace) -> int:
     for name in ("run", "state"):
         (place / name).mkdir(mode=0o755)
     suites = wanted_suites(words)
-    found, fine = [], True
-    for facts in run_suites(words.programs.resolve(), place, suites):
+    known = {(suite.name, item.name) for suite in suites for item in suite.items}
+    found = [facts for facts in facts_in(words.facts) if (facts.suite, facts.item) in known] if words.facts else []
+    done = {(facts.suite, facts.item) for facts in found}
+    fine = all([report(facts) for facts in found])
+    for facts in run_suites(words.programs.resolve(), place, [without(suite, done) for suite in suites]):
         found.append(facts)
+        if words.facts:
+            with words.facts.open("a") as file:
+                file.write(line_of(facts))
         if sys.stderr.isatty():
             print(f"{facts.suite} {len(found)}", end="\r", file=sys.stderr, flush=True)
         fine = report(facts) and fine
     for suite in suites:
         of_it = [facts for facts in found if facts.suite == suite.name]
         print(f"{suite.name}: {sum(len(facts.outcomes['jail']) for facts in of_it)} tests, {sum(len(facts.differences) for facts in of_it)} differ")
-    if words.facts:
-        words.facts.write_text(json.dumps([dataclasses.asdict(facts) for facts in found], indent=1))
     if words.page:
         words.page.write_text(page_of(found, suites))
     return 0 if fine and found else 1

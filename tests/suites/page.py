@@ -14,8 +14,9 @@ test that ends otherwise in the jail than in bubblewrap, three times in a row, i
 difference, the rule of the filter that refuses it, why, and which of the profiles that come with it allow that very call.
 
 How the rule is found: the test is run again in bubblewrap, under the jail's own filter and traced from outside; each call that failed as
-a rule has it is a candidate; then it is run under filters that refuse one candidate each. A difference that no rule explains is a failure
-of the run: there is none here. What the filters refuse, rule by rule, is in `filters.md`.
+a rule has it is a candidate; then it is run under filters that refuse one candidate each. Where no call makes the difference, it is run
+in a bubblewrap that has the jail's mounts: without what a jail leaves out, and with tmpfs of the sizes that the profile gives. A difference
+that no rule explains is a failure of the run: there is none here. What the filters refuse, rule by rule, is in `filters.md`.
 
 This page is made by `tests/suites/compare.py --long --page docs/compatibility.md`, which `./run-tests --long` runs too.
 

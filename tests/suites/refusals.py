@@ -6,12 +6,13 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from filters import Rules
 from programs import Item, Suite
-from ways import UID, Ways, run_until
+from ways import TMPFS, UID, Ways, run_until
 
 FAILED = re.compile(r"^(\w+)\((.*)\)\s+= -1 (E\w+)")
 CALL = re.compile(r"^(\w+)\(.*\)\s+= (?:-1 (E\w+)|\S)")
@@ -22,6 +23,8 @@ CONFINED = re.compile(r"^(?:prctl\(0x16, 0x2|seccomp\(0x1)[,)].*= 0")
 
 # What a jail's file system leaves out on purpose, whatever the profile: bubblewrap shows it read-only.
 HIDDEN = {"/sys": "the rest of it is about the host's devices and kernel: a jail sees the list of processors and its own cgroup"}
+# bubblewrap's tmpfs may take half of the host's memory each.
+BOUNDED = "what lies in a tmpfs is the host's memory: each has the size that the profile gives it, all together at most scratch_max"
 
 
 @dataclass(frozen=True, order=True)
@@ -52,6 +55,8 @@ class Judge:
         subprocess.run([self.tool, "compile", "--output", self.filter, profile], check=True)
         said = json.loads(subprocess.run([self.tool, "show", profile], check=True, capture_output=True, text=True).stdout)
         self.unix_sockets = said["unix_sockets"]
+        self.sizes = sizes_of(said)
+        self.profiles = programs.parent / "share/sandboxd/profiles"
         self.rules = Rules(programs.parent / "share/sandboxd/filters", said["filter"])
 
     def causes(self, suite: Suite, item: Item, tests: Sequence[str]) -> dict[str, Cause]:
@@ -72,16 +77,39 @@ class Judge:
             causes[test] = Cause(outcome, enough or telling)
         return causes
 
-    def hidden(self, suite: Suite, item: Item, tests: Sequence[str]) -> dict[str, Cause]:
-        """Of those tests that end otherwise in bubblewrap where it leaves out what a jail leaves out."""
+    def mounts(self, suite: Suite, item: Item, tests: Sequence[str]) -> dict[str, Cause]:
+        """Of those tests that end otherwise in bubblewrap where its mounts are a jail's."""
+        narrow = suite.only(item, tests)
+        shown = self.outcomes_under(suite, narrow, self.filter)
         causes: dict[str, Cause] = {}
-        for place, why in HIDDEN.items():
-            found = self.outcomes_under(suite, suite.only(item, tests), self.filter, "--tmpfs", place)
-            shown = self.outcomes_under(suite, suite.only(item, tests), self.filter)
-            for test in tests:
-                if found.get(test) != shown.get(test):
-                    causes[test] = Cause(found.get(test, "missing"), (Refusal(f"files of {place}", "errno ENOENT", "", why, "mounts of a jail", ()),))
+        for options, refusal in self.differing_mounts():
+            found = self.outcomes_under(suite, narrow, self.filter, *options)
+            changed = [test for test in tests if found.get(test) != shown.get(test)]
+            if changed and "--size" in options:
+                refusal = replace(refusal, allowed_by=tuple(self.profiles_with_room(suite, narrow, options, {test: shown.get(test) for test in changed})))
+            causes |= {test: Cause(found.get(test, "missing"), (refusal,)) for test in changed}
         return causes
+
+    def differing_mounts(self) -> Iterator[tuple[Sequence[str], Refusal]]:
+        """bubblewrap's options that make such a mount, and what it refuses."""
+        for place, why in HIDDEN.items():
+            yield ("--tmpfs", place), Refusal(f"files of {place}", "errno ENOENT", "", why, "mounts of a jail", ())
+        for place in sorted(self.sizes.keys() & set(TMPFS)):
+            refusal = Refusal(f"room in {place}", "errno ENOSPC", "", BOUNDED, f"{self.profile}: tmpfs", ())
+            yield ("--size", str(self.sizes[place]), "--tmpfs", place), refusal
+
+    def profiles_with_room(self, suite: Suite, item: Item, options: Sequence[str], wanted: Mapping[str, str | None]) -> Iterator[str]:
+        """The shipped profiles whose tmpfs at that place is large enough for these outcomes."""
+        place = options[-1]
+        by_size: dict[int, list[str]] = {}
+        for name in sorted(file.stem for file in self.profiles.glob("*.json")):
+            said = json.loads(subprocess.run([self.tool, "show", name], check=True, capture_output=True, text=True).stdout)
+            by_size.setdefault(sizes_of(said).get(place, 0), []).append(name)
+        for size, names in by_size.items():
+            if size > self.sizes[place]:
+                found = self.outcomes_under(suite, item, self.filter, "--size", str(size), "--tmpfs", place)
+                if all(found.get(test) == outcome for test, outcome in wanted.items()):
+                    yield from names
 
     def outcomes_without(self, suite: Suite, item: Item, call: str) -> dict[str, str]:
         """In bubblewrap, where this call alone is filtered, as the profile does."""
@@ -94,7 +122,7 @@ class Judge:
     def outcomes_under(self, suite: Suite, item: Item, compiled: pathlib.Path, *options: str) -> dict[str, str]:
         work = self.ways.directory(item.files)
         with compiled.open("rb") as program:
-            command = [*self.ways.bubblewrap(work)[:-1], *options, "--seccomp", str(program.fileno()), "--", *item.command]
+            command = [*self.ways.bubblewrap(work, *options)[:-1], "--seccomp", str(program.fileno()), "--", *item.command]
             ended = run_until(command, suite.seconds, pass_fds=[program.fileno()], **self.ways.caller(work))
         shutil.rmtree(work, ignore_errors=True)
         return suite.outcomes(item, ended)
@@ -121,6 +149,11 @@ class Judge:
             run_until([*tracer, *command], suite.seconds * 3, pass_fds=[program.fileno()], **self.ways.caller(work))
             shutil.rmtree(work, ignore_errors=True)
             return calls_in(logs)
+
+
+def sizes_of(profile: dict[str, Any]) -> dict[str, int]:
+    """What each tmpfs may hold, in bytes."""
+    return {tmpfs["path"]: tmpfs["size"] for tmpfs in profile["tmpfs"]}
 
 
 def calls_in(logs: pathlib.Path) -> tuple[Failed, Answers]:

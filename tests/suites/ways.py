@@ -16,8 +16,9 @@ PRLIMIT = ("/usr/bin/prlimit", "--as=8589934592")
 # A jail's own bound is pids_max.
 NPROC = ("/usr/bin/prlimit", "--nproc=4096")
 # uid, gid and groups are the caller's; a network namespace with nothing but a loopback device, as a jail has.
+TMPFS = ("/tmp", "/var/tmp", "/run")
 BWRAP = ("bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
-         "--tmpfs", "/tmp", "--tmpfs", "/var/tmp", "--tmpfs", "/run", "--clearenv")
+         *(word for place in TMPFS for word in ("--tmpfs", place)), "--clearenv")
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,10 @@ class Ways:
         env = {**ENV, "SANDBOXD_SOCKET": str(self.top / "run/sandboxd.sock")}
         return {"cwd": work, "env": env, "user": UID, "group": UID, "extra_groups": []}
 
-    def bubblewrap(self, work: pathlib.Path) -> list[str]:
+    def bubblewrap(self, work: pathlib.Path, *options: str) -> list[str]:
+        """`options`: further ones, of mounts under that of the caller's directory."""
         env = [word for name, value in ENV.items() for word in ("--setenv", name, value)]
-        return [*BWRAP, *env, "--bind", str(work), str(work), "--chdir", str(work), "--"]
+        return [*BWRAP, *options, *env, "--bind", str(work), str(work), "--chdir", str(work), "--"]
 
     def jail(self, profile: str, command: Sequence[str]) -> list[str]:
         env = [word for name, value in ENV.items() for word in ("--env", f"{name}={value}")]
