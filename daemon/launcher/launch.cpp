@@ -359,9 +359,9 @@ Step Launch::clone() {
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   args.cgroup = static_cast<std::uint64_t>(cgroup_->fd());
   // exit_signal 0: CLONE_PARENT takes no other; the launcher reaps with __WALL, sandboxd polls the pidfd.
-  const long pid = ::syscall(SYS_clone3, &args, sizeof args);
-  if (pid < 0) return StepError{"clone", sys_error("clone3"), false};
-  if (pid == 0) {
+  const auto pid = clone_owned(args, first_id_ + kOwnerOffset);
+  STEP("clone", pid);
+  if (*pid == 0) {
     setup.sync = std::move(init_sync_);
     setup.control = std::move(init_control_);
     setup.init_plan = std::move(init_plan_);
@@ -373,7 +373,7 @@ Step Launch::clone() {
     setup.resolv_conf = std::move(resolv_conf_);
     set_up_jail(setup);
   }
-  init_pid_ = static_cast<std::int32_t>(pid);
+  init_pid_ = *pid;
   pidfd_.reset(pidfd);
   init_sync_.reset();
   init_control_.reset();

@@ -29,8 +29,8 @@ struct Capability {
   bool at_start_only;
   const char* why;
 };
-// The smallest set that works; each was taken away, and a launch failed. No CAP_KILL: euid 0 that made a jail's user
-// namespace may signal into it. No CAP_DAC_OVERRIDE, CAP_CHOWN or CAP_SYS_RESOURCE: the files that it writes are root's.
+// The smallest set that works; each was taken away, and a launch failed. No CAP_KILL: a jail's processes are killed by its
+// cgroup. No CAP_DAC_OVERRIDE, CAP_CHOWN or CAP_SYS_RESOURCE: the files that it writes are root's.
 constexpr std::array kCapabilities = {
     Capability{CAP_SYS_ADMIN, false,
                "mount namespaces, open_tree, id-mapped mounts, network namespaces of the host's user namespace"},

@@ -12,6 +12,8 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <sched.h>
+#include <sys/capability.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,6 +26,9 @@ namespace {
 
 struct FreeSocket {
   void operator()(nl_sock* socket) const noexcept { ::nl_socket_free(socket); }
+};
+struct FreeCapabilities {
+  void operator()(cap_t set) const noexcept { ::cap_free(set); }
 };
 struct FreeMessage {
   void operator()(nl_msg* message) const noexcept { ::nlmsg_free(message); }
@@ -79,6 +84,23 @@ Result<UniqueFd> make_file_owner_namespace(int proc_dir, const IdRange& uid, con
   UniqueFd ns(::openat(dir.get(), "ns/user", O_RDONLY | O_CLOEXEC));
   if (!ns) return sys_error("open /proc/{}/ns/user", pid);
   return ns;
+}
+
+// The real and the saved id stay root's, so that the permitted capabilities do (capabilities(7)), and nobody of that id may signal
+// or trace this process meanwhile; the file system's stays root's for the cgroup that the child is born in.
+Result<int> clone_owned(clone_args& args, std::uint32_t owner) {
+  const std::unique_ptr<std::remove_pointer_t<cap_t>, FreeCapabilities> held(::cap_get_proc());
+  if (!held) return sys_error("cap_get_proc");
+  constexpr auto kSame = static_cast<uid_t>(-1);
+  if (::setresuid(kSame, owner, kSame) < 0) return sys_error("setresuid to the owner of the jail's user namespace");
+  ::setfsuid(0);
+  const bool ready = ::cap_set_proc(held.get()) == 0;
+  const long pid = ready ? ::syscall(SYS_clone3, &args, sizeof args) : -1;
+  if (pid == 0) return 0;
+  const Error failed = sys_error("{}", ready ? "clone3" : "cap_set_proc");
+  if (::setresuid(kSame, 0, kSame) < 0) return sys_error("setresuid back");
+  if (pid < 0) return failed;
+  return static_cast<int>(pid);
 }
 
 Status enter_new_network() {

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""What one user can't take from all others: the daemon's descriptors, the host's terminals. A daemon with few descriptors, one user who
+"""What one user can't take from all others: the daemon's descriptors, the host's terminals, what the kernel counts for each user. A daemon with few descriptors, one user who
 takes all that there is, and another who still runs a jail.
 
 usage: fairness_test.py DIRECTORY_OF_THE_PROGRAMS"""
+import ctypes
 import json
 import os
 import resource
@@ -26,6 +27,17 @@ try:
         count += 1
 except OSError as error:
     print(count, error.strerror)
+"""
+# A jail's user namespace has a maker, who is charged for all of this too (inc_ucount, inc_rlimit_ucounts).
+TAKE_ALL = """
+import ctypes, itertools, os, signal, time
+libc = ctypes.CDLL(None, use_errno=True)
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+def most(take):
+    return next(count for count in itertools.count() if take(count) < 0)
+print(most(lambda _: libc.inotify_init1(0)),
+      most(lambda n: libc.mq_open(b"/queue%d" % n, os.O_CREAT | os.O_RDWR, 0o600, None)),
+      most(lambda _: libc.sigqueue(os.getpid(), signal.SIGRTMIN, None)), flush=True)
 """
 
 
@@ -65,6 +77,17 @@ class Fairness(Case):
         self.assertIn("'user_terminals'", refused.stderr)
         other = self.ctl(*RUN, "--", "python3", "-c", OPEN_ALL, uid=OTHER)
         self.assertEqual(other.stdout, "1 No space left on device\n")
+
+    def test_what_the_kernel_counts_for_each_user_is_each_jails_own(self):
+        holder = self.start(*RUN, "--", "python3", "-c", TAKE_ALL + "time.sleep(600)")
+        taken = holder.stdout.readline()
+        self.assertTrue(taken and min(map(int, taken.split())) > 0, taken or holder.communicate()[1])
+        for uid in (UID, OTHER):
+            done = self.ctl(*RUN, "--", "python3", "-c", TAKE_ALL, uid=uid)
+            self.assertEqual(done.stdout, taken, done.stderr)
+        instance = ctypes.CDLL(None, use_errno=True).inotify_init1(0)
+        self.assertGreaterEqual(instance, 0, "the host's root, who starts jails: " + os.strerror(ctypes.get_errno()))
+        os.close(instance)
 
     def test_descriptors_that_one_user_takes_are_not_all(self):
         refused = self.flood(FLOOD)
