@@ -268,7 +268,7 @@ TEST_F(SessionJail, AJobsDeadlineIsItsOwn) {
   ASSERT_TRUE(session.started());
   Seen& other = session.start(session.shell("read x"));
   ExecPlan plan = session.shell("(setsid sleep 1000 &) ; sleep 1000");
-  plan.wall_time = 300'000;
+  plan.wall_time = static_cast<std::uint64_t>(scaled_ms(300)) * 1000;  // enough for the shell to start both
   const Seen& seen = session.run(plan);
   EXPECT_EQ(seen.status(), SIGKILL);
   EXPECT_TRUE(seen.has(InitEvent::kWallTime));
