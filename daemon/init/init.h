@@ -61,6 +61,11 @@ struct Plan {
   std::size_t port_count = 0;
   std::uint64_t landlock_fs = 0, landlock_net = 0, landlock_scoped = 0;
   bool explain = false;  // what the filter refuses is told to sandboxd (recorder.cpp)
+#if defined(SANDBOXD_FAULT)
+  bool keep_capabilities = false;
+#else
+  static constexpr bool keep_capabilities = false;
+#endif
   const sock_filter* filter = nullptr;
   std::size_t filter_count = 0;
   std::array<const char*, kMaxTmpfs> tmpfs{};

@@ -118,6 +118,7 @@ void take_job_id(const Plan& plan, void (*fails)(void*, const char*, long, const
   if (const long r = sys::raw(SYS_setgroups, 0L, nullptr); r < 0) fails(context, "ids", r, "setgroups");
   if (const long r = sys::raw(SYS_setresgid, gid, gid, gid); r < 0) fails(context, "ids", r, "setresgid");
   if (const long r = sys::raw(SYS_setresuid, uid, uid, uid); r < 0) fails(context, "ids", r, "setresuid");
+  if (plan.keep_capabilities) return;
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[2] = {};
   if (const long r = sys::raw(SYS_capset, &header, &none[0]); r < 0) fails(context, "capabilities", r, "capset");

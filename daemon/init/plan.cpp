@@ -77,6 +77,13 @@ void read_tmpfs(wire::View& view, Plan& plan) {
   for (std::size_t i = 0; i < plan.tmpfs_count; ++i) plan.tmpfs[i] = text_of(view);
 }
 
+// No other build knows kKeepCapabilities.
+#if defined(SANDBOXD_FAULT)
+constexpr unsigned kKnownFlags = 7;
+#else
+constexpr unsigned kKnownFlags = 3;
+#endif
+
 }  // namespace
 
 Outcome read_plan(int fd, Plan& plan) {
@@ -93,9 +100,12 @@ Outcome read_plan(int fd, Plan& plan) {
   plan.job.wall_time = view.number<std::uint64_t>();
   plan.job.stdio = view.number<std::uint8_t>();
   const auto flags = view.number<std::uint8_t>();
-  if ((flags & ~3U) != 0) view.fail();
+  if ((flags & ~kKnownFlags) != 0) view.fail();
   plan.job.merge_stderr = (flags & static_cast<unsigned>(wire::InitFlag::kMergeStderr)) != 0;
   plan.explain = (flags & static_cast<unsigned>(wire::InitFlag::kExplain)) != 0;
+#if defined(SANDBOXD_FAULT)
+  plan.keep_capabilities = (flags & static_cast<unsigned>(wire::InitFlag::kKeepCapabilities)) != 0;
+#endif
   plan.job.rows = view.number<std::uint16_t>();
   plan.job.columns = view.number<std::uint16_t>();
   read_rlimits(view, plan);

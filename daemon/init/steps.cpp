@@ -35,7 +35,8 @@ Outcome load_plan(State& state) { return read_plan(wire::kInitPlanFd, state.plan
 constexpr std::uint32_t cap_bit(unsigned cap) { return 1U << cap; }
 
 // The job drops everything; jail-init keeps what it needs to be a job's parent, in the jail's user namespace only.
-Outcome keep_three_capabilities(State&) {
+Outcome keep_three_capabilities(State& state) {
+  if (state.plan.keep_capabilities) return {};
   if (const long r = sys::raw(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0L, 0L, 0L); r < 0)
     return {r, "clear ambient set"};
   constexpr std::uint32_t kKept = cap_bit(CAP_SETUID) | cap_bit(CAP_SETGID) | cap_bit(CAP_KILL);
@@ -49,7 +50,8 @@ Outcome keep_three_capabilities(State&) {
   return {same ? 0 : -EPERM, "capabilities read back differ"};
 }
 
-Outcome forbid_new_privs(State&) {
+Outcome forbid_new_privs(State& state) {
+  if (state.plan.keep_capabilities) return {};
   return {sys::raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L), "prctl PR_SET_NO_NEW_PRIVS"};
 }
 

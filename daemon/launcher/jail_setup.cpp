@@ -69,6 +69,7 @@ Status take_ids(Work&) {
 // Not among clone3's flags: the owner of the message queues' directory is whoever makes the namespace, and an owner without an id in
 // the jail would leave it without write access for anybody (inode_permission: HAS_UNMAPPED_ID), so mq_open(3) could make nothing.
 Status take_ipc(Work&) {
+  if (without(Layer::kNamespaces)) return {};
   if (::unshare(CLONE_NEWIPC) < 0) return sys_error("unshare IPC namespace");
   return {};
 }
@@ -99,6 +100,7 @@ Status make_dev(Work& work) {
                            {"max", std::to_string(std::max(terminals, 1U))}};
   TRY_ASSIGN(const UniqueFd pts, new_filesystem("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
   TRY(attach(pts.get(), work.root.get(), "/dev/pts"));
+  if (without(Layer::kNamespaces)) return {};  // the host's queues can't be mounted
   // mq_open(3) uses a mount of the kernel's own, but Landlock asks by the file system, and a rule needs a path to it.
   TRY_ASSIGN(const UniqueFd queues,
              new_filesystem("mqueue", {}, static_cast<unsigned>(kProtected | MOUNT_ATTR_NOEXEC)));
@@ -108,6 +110,7 @@ Status make_dev(Work& work) {
 // Per user namespace, and for all that are made below it (user_namespaces(7)): a wall behind the filter's. Without the bound, a
 // nested jail could use up the host's, whose counts of ids that launch jails go up the tree.
 Status bound_namespaces(int proc, bool nested) {
+  if (without(Layer::kNamespaces)) return {};
   constexpr std::array kNested = {"user", "mnt", "pid", "ipc", "uts", "cgroup"};
   constexpr std::array kNone = {"net", "time"};
   const auto bound = [&](const char* kind, std::string_view most) -> Status {
@@ -133,9 +136,10 @@ Status show_whole_proc(Work& work) {
 }
 
 Status make_proc(Work& work) {
-  const bool only_pids = work.setup.plan.proc == wire::ProcKind::kPid;
-  const Options full = {{"hidepid", "invisible"}};
-  const Options pids = {{"hidepid", "invisible"}, {"subset", "pid"}};
+  const bool only_pids = work.setup.plan.proc == wire::ProcKind::kPid && !without(Layer::kMounts);
+  const char* hidden = without(Layer::kMounts) ? "off" : "invisible";
+  const Options full = {{"hidepid", hidden}};
+  const Options pids = {{"hidepid", hidden}, {"subset", "pid"}};
   TRY_ASSIGN(const UniqueFd proc,
              new_filesystem("proc", only_pids ? pids : full, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   TRY(ensure_directory(work.root.get(), "/proc", 0555));
@@ -215,6 +219,7 @@ Status pivot(Work& work) {
 }
 
 Status set_hostname(Work& work) {
+  if (without(Layer::kNamespaces)) return {};  // it is the host's
   const std::string& name = work.setup.plan.hostname;
   if (::sethostname(name.c_str(), name.size()) < 0) return sys_error("sethostname {}", quoted(name));
   return ::setdomainname("", 0) < 0 ? Status(sys_error("setdomainname")) : Status();
@@ -227,9 +232,26 @@ Status set_capabilities(std::uint32_t permitted, std::uint32_t inheritable) {
   return {};
 }
 
+// Over the change to a job's id and the exec as well.
+Status keep_all_capabilities() {
+  constexpr int kLast = 63;
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[2] = {};
+  if (::syscall(SYS_capget, &header, &sets[0]) < 0) return sys_error("capget");
+  for (__user_cap_data_struct& set : sets) set.inheritable = set.permitted;
+  if (::syscall(SYS_capset, &header, &sets[0]) < 0) return sys_error("capset");
+  for (int cap = 0; cap <= kLast; ++cap) {
+    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0 && errno != EINVAL)
+      return sys_error("raise ambient capability {}", cap);
+  }
+  return ::prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0 ? Status(sys_error("prctl PR_SET_SECUREBITS"))
+                                                                         : Status();
+}
+
 // jail-init keeps three capabilities over its exec as ambient ones. The order is the kernel's: inheritable while the
 // bounding set still allows it, the bounding set while SETPCAP is held, ambient before it is locked.
 Status limit_capabilities(Work&) {
+  if (without(Layer::kCapabilities)) return keep_all_capabilities();
   constexpr std::array kKept = {CAP_SETUID, CAP_SETGID, CAP_KILL};
   std::uint32_t kept = 0;
   for (const int cap : kKept) kept |= 1U << static_cast<unsigned>(cap);

@@ -200,6 +200,7 @@ Step Launch::make_cgroup() {
   if (!holding.ok()) return StepError{"limits", std::move(holding).error(), false};
   holding_ = std::move(holding).value();
   if (reserve != 0) STEP("cgroup", note_reserve(*cgroup_, reserve));
+  if (without(Layer::kCgroup)) return {};
   STEP("limits", write_limits(*cgroup_, holding_, with_reserve(plan_.limits, reserve), limit_facts_));
   return {};
 }
@@ -218,7 +219,7 @@ Step Launch::limit_disk() {
 }
 
 Step Launch::make_network() {
-  if (plan_.network == wire::NetworkMode::kNone) {
+  if (plan_.network == wire::NetworkMode::kNone && !without(Layer::kNamespaces)) {
     STEP("network", host_.network >= 0 ? enter_network(host_.network) : enter_new_network());
   } else if (host_.landlock_abi < 6 && plan_.unix_sockets == wire::UnixSockets::kAny) {
     // The host's abstract sockets are in reach, and only Landlock's scope (ABI 6) could keep a job from them.
@@ -320,7 +321,7 @@ Step Launch::collect_stdio() {
 
 Step Launch::collect_mounts() {
   if (plan_.has_token) {
-    const std::uint32_t job = first_id_ + kJobOffset;
+    const std::uint32_t job = first_id_ + (without(Layer::kIds) ? kInitOffset : kJobOffset);
     auto owner = make_file_owner_namespace(host_.proc_dir, {client_.who.uid, job}, {client_.who.gid, job});
     STEP("id-maps", owner);
     file_owner_ = std::move(owner).value();
@@ -340,7 +341,9 @@ Step Launch::prepare_clone() {
   if (auto held = check_held(plan_, profile_.landlock, host_.landlock_abi); !held.ok())
     return StepError{"landlock", std::move(held).error(), true};
   const InitPlanOptions options{host_.landlock_abi, plan_.session || counts_by_id(host_.jails)};
-  auto plan = sealed_memfd("init-plan", wire::encode_init_plan(make_init_plan(plan_, profile_, options)));
+  wire::InitPlan init = make_init_plan(plan_, profile_, options);
+  leave_out_layers(init);
+  auto plan = sealed_memfd("init-plan", wire::encode_init_plan(init));
   STEP("clone", plan);
   init_plan_ = std::move(plan).value();
   // From here on this process sees the template instead of the host.
@@ -356,6 +359,7 @@ Step Launch::clone() {
   int pidfd = -1;
   args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_INTO_CGROUP |
                CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_PARENT;
+  if (without(Layer::kNamespaces)) args.flags &= ~static_cast<std::uint64_t>(CLONE_NEWUTS);
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   args.cgroup = static_cast<std::uint64_t>(cgroup_->fd());
   // exit_signal 0: CLONE_PARENT takes no other; the launcher reaps with __WALL, sandboxd polls the pidfd.

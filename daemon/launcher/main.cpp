@@ -18,6 +18,7 @@
 #include "base/listen_fds.h"
 #include "base/proc_status.h"
 #include "base/text.h"
+#include "daemon/launcher/fault.h"
 #include "daemon/launcher/landlock_rules.h"
 #include "daemon/launcher/server.h"
 
@@ -138,6 +139,7 @@ Status run() {
   TRY_ASSIGN(UniqueFd listener, take_listen_fd("launcher"));
   forget_listen_fds();
   TRY_ASSIGN(const std::string runtime_dir, environment("SANDBOXD_RUNTIME_DIR"));
+  read_layers(runtime_dir);
   TRY_ASSIGN(const std::string slice_text, environment("SANDBOXD_SLICE_FIRST"));
   const auto slice = parse_uint(slice_text, kPoolLast - kIdsPerSlice + 1);
   if (!slice || *slice < kPoolFirst)

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "daemon/launcher/fault.h"
 
 namespace sandboxd::launcher {
 namespace {
@@ -42,7 +43,7 @@ Result<UniqueFd> clone_tree(int fd, const char* path, bool recursive) {
 
 Status add_attributes(int mount, std::uint64_t attributes, bool recursive, int user_namespace) {
   mount_attr attr{};
-  attr.attr_set = attributes;
+  attr.attr_set = without(Layer::kMounts) ? 0 : attributes;
   // A copy stays in the peer group of what it was copied from. systemd makes "/" shared: what is mounted below the copy
   // would appear on the host as well (mount_namespaces(7), "Shared subtrees").
   attr.propagation = MS_PRIVATE;
@@ -74,6 +75,7 @@ Result<UniqueFd> new_filesystem(const char* type, const Options& options, unsign
     if (set < 0) return sys_error("fsconfig {} {}={}", type, key, quoted(value));
   }
   if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) return sys_error("create {}", type);
+  if (without(Layer::kMounts)) attributes = 0;
   UniqueFd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, attributes));
   if (!mount) return sys_error("fsmount {}", type);
   return mount;

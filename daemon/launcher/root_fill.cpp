@@ -12,6 +12,7 @@
 
 #include "base/path.h"
 #include "base/text.h"
+#include "daemon/launcher/fault.h"
 #include "daemon/launcher/mounts.h"
 
 namespace sandboxd::launcher {
@@ -198,6 +199,7 @@ Status fill_from_entries(int root, const JailSetup& setup) {
 }
 
 Status mask_proc(int root, int proc) {
+  if (without(Layer::kMounts)) return {};
   for (const MaskRow& row : kMasks) {
     struct stat info {};
     if (::fstatat(proc, row.name, &info, AT_SYMLINK_NOFOLLOW) < 0) {

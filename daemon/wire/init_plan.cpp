@@ -53,8 +53,11 @@ std::vector<std::uint8_t> encode_init_plan(const InitPlan& plan) {
   writer.put(plan.job_gid);
   writer.put(plan.wall_time);
   writer.put(plan.stdio);
-  const unsigned flags = (plan.merge_stderr ? static_cast<unsigned>(InitFlag::kMergeStderr) : 0U) |
-                         (plan.explain ? static_cast<unsigned>(InitFlag::kExplain) : 0U);
+  unsigned flags = (plan.merge_stderr ? static_cast<unsigned>(InitFlag::kMergeStderr) : 0U) |
+                   (plan.explain ? static_cast<unsigned>(InitFlag::kExplain) : 0U);
+#if defined(SANDBOXD_FAULT)
+  flags |= plan.keep_capabilities ? static_cast<unsigned>(InitFlag::kKeepCapabilities) : 0U;
+#endif
   writer.put(static_cast<std::uint8_t>(flags));
   writer.put(plan.rows);
   writer.put(plan.columns);

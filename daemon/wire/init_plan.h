@@ -21,7 +21,8 @@ namespace sandboxd::wire {
 
 inline constexpr std::uint32_t kInitPlanMagic = 0x49584253;  // "SBXI"
 
-enum class InitFlag : std::uint8_t { kMergeStderr = 1, kExplain = 2 };  // bits; kExplain: refused calls are told
+// Bits. kExplain: refused calls are told. kKeepCapabilities: in the preset `fault` only, jobs drop none.
+enum class InitFlag : std::uint8_t { kMergeStderr = 1, kExplain = 2, kKeepCapabilities = 4 };
 
 struct RlimitRow {
   std::uint32_t resource = 0;
@@ -48,6 +49,9 @@ struct InitPlan {
   std::uint8_t stdio = 0;
   bool merge_stderr = false;
   bool explain = false;
+#if defined(SANDBOXD_FAULT)
+  bool keep_capabilities = false;
+#endif
   std::uint16_t rows = 0, columns = 0;
   std::vector<RlimitRow> rlimits{};
   std::uint64_t landlock_fs = 0;
