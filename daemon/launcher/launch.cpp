@@ -241,19 +241,20 @@ Result<UniqueFd> Launch::clone_client_tree(int fd, bool directory) {
   return clone_tree(fd, "", directory);
 }
 
-// A read-only mount stops neither FIFOs nor sockets, and below a writable place Landlock lets them through. There the map leaves
-// the files' group out: inode_permission() (fs/namei.c) refuses every write to what has an owner without a map, and reading as
+// A read-only mount stops neither FIFOs nor sockets, and below a writable place Landlock lets them through, and of a nested jail it
+// rules no files. There the map leaves the files' group out: inode_permission() (fs/namei.c) refuses every write to what has an owner without a map, and reading as
 // the owner stays. A map can't be empty (EINVAL), so it has a group that no file has.
 Step Launch::choose_owner_map(const wire::Bind& bind) {
-  const bool nested = wire::writable_above(plan_, bind) != nullptr;
-  if (nested && !file_owner_only_) {
+  const bool read_only = bind.access == wire::Access::kRo;
+  const bool owner_only = wire::writable_above(plan_, bind) != nullptr || (profile_.nested && read_only);
+  if (owner_only && !file_owner_only_) {
     const std::uint32_t nobodys = first_id_ + kInitOffset;
     auto owner =
         make_file_owner_namespace(host_.proc_dir, {client_.who.uid, first_id_ + kJobOffset}, {nobodys, nobodys});
     STEP("id-maps", owner);
     file_owner_only_ = std::move(owner).value();
   }
-  bind_id_maps_.push_back(nested ? file_owner_only_.get() : file_owner_.get());
+  bind_id_maps_.push_back(owner_only ? file_owner_only_.get() : file_owner_.get());
   return {};
 }
 
