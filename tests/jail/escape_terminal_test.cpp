@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "tests/jail/escape.h"
+#include "tests/escape/escape.h"
 #include "tests/jail/terminal_client.h"
 
 namespace sandboxd::test {

@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "seccomp-profiles/model/profile.h"
-#include "tests/jail/escape.h"
+#include "tests/escape/escape.h"
 #include "tests/sandboxees/call_row.h"
 #include "tests/unit/seccomp-profiles/shipped.h"
 

@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
-#include "tests/jail/escape.h"
+#include "tests/escape/escape.h"
 
 namespace sandboxd::test {
 namespace {

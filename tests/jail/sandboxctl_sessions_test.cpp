@@ -2,7 +2,7 @@
 // side, terminals, what is left alone and found again, and what becomes of a client that dies.
 #include <csignal>
 
-#include "tests/jail/escape.h"
+#include "tests/escape/escape.h"
 #include "tests/jail/terminal_client.h"
 
 namespace sandboxd::test {

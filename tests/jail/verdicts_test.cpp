@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
-#include "tests/jail/escape.h"
+#include "tests/escape/escape.h"
 
 namespace sandboxd::test {
 namespace {

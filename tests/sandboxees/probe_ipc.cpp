@@ -1,8 +1,16 @@
-// Doors beside the files: socket files, abstract sockets, FIFOs.
+// Doors beside the files: socket files, abstract sockets, FIFOs, shared memory, queues, loopback.
 #include <cstddef>
+#include <cstdint>
+#include <cstdlib>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <mqueue.h>
+#include <netinet/in.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -63,7 +71,7 @@ void check_connect(char** arguments) {
 // ARGUMENT: a FIFO that somebody outside reads.
 void check_fifo(char** arguments) {
   const int fd = ::open(arguments[0], O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-  if (fd < 0) return refused("open", errno);
+  if (!tried("open", fd)) return;
   tried("write", ::write(fd, "x", 1));
 }
 
@@ -79,7 +87,41 @@ void check_queue(char** arguments) {
   tried("receive", ::mq_receive(queue, message, sizeof message, nullptr));
 }
 
-constexpr probe::Check kChecks[] = {{"connect", 1, check_connect}, {"fifo", 1, check_fifo}, {"queue", 1, check_queue}};
+// ARGUMENTS: a key of System V's objects and the name of a POSIX queue and of a file in /dev/shm, which are there outside.
+void check_shared(char** arguments) {
+  const auto key = static_cast<key_t>(std::strtol(arguments[0], nullptr, 10));
+  const std::string name = std::string("/") + arguments[1];
+  tried("shmget", ::shmget(key, 0, 0));
+  tried("msgget", ::msgget(key, 0));
+  tried("semget", ::semget(key, 0, 0));
+  tried("mq_open", ::mq_open(name.c_str(), O_RDWR | O_CLOEXEC));
+  tried("dev-shm", ::open(("/dev/shm" + name).c_str(), O_RDWR | O_CLOEXEC));
+}
+
+// ARGUMENT: a port of the host's loopback where somebody listens.
+void check_loopback(char** arguments) {
+  const auto port = ::htons(static_cast<std::uint16_t>(std::strtoul(arguments[0], nullptr, 10)));
+  sockaddr_in four{};
+  four.sin_family = AF_INET;
+  four.sin_port = port;
+  four.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+  sockaddr_in6 six{};
+  six.sin6_family = AF_INET6;
+  six.sin6_port = port;
+  ::inet_pton(AF_INET6, "::ffff:127.0.0.1", &six.sin6_addr);
+  const auto connect_to = [](const char* name, const sockaddr* address, socklen_t size) {
+    const int fd = ::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    tried(name, fd < 0 ? -1 : ::connect(fd, address, size));
+  };
+  connect_to("tcp", reinterpret_cast<const sockaddr*>(&four), sizeof four);
+  connect_to("tcp-mapped", reinterpret_cast<const sockaddr*>(&six), sizeof six);
+}
+
+constexpr probe::Check kChecks[] = {{"connect", 1, check_connect},
+                                    {"fifo", 1, check_fifo},
+                                    {"queue", 1, check_queue},
+                                    {"shared", 2, check_shared},
+                                    {"loopback", 1, check_loopback}};
 
 }  // namespace
 

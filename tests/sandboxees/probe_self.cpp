@@ -24,7 +24,7 @@ void try_open(const char* name, const std::string& path, int flags) {
 
 // CVE-2019-5736: a handle on the program that started us, to be written when it has ended. ARGUMENT: its pid as seen here.
 void check_exe(char** arguments) {
-  const std::string directory = std::string("/proc/") + arguments[0];
+  const std::string directory = std::string("/proc/") + arguments[0];  // or "self"
   try_open("own-exe-write", "/proc/self/exe", O_WRONLY);
   try_open("own-exe-truncate", "/proc/self/exe", O_WRONLY | O_TRUNC);
   try_open("other-exe-read", directory + "/exe", O_RDONLY);
@@ -108,9 +108,36 @@ void check_identity(char**) {
   read_line("dmi", "/sys/class/dmi/id/product_uuid");
 }
 
+// The control of "fds": a descriptor of its own is one more.
+void check_fds_with_one_more(char** arguments) {
+  ::open("/", O_RDONLY | O_DIRECTORY);
+  check_fds(arguments);
+}
+
+void identify(const char* name, const char* path) {
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  char text[256] = {};
+  const ssize_t got = fd < 0 ? -1 : ::read(fd, text, sizeof text - 1);
+  if (got <= 0) return refused(name, got < 0 ? errno : ENODATA);
+  through(name);
+}
+
+void check_host_identity(char**) {
+  identify("machine-id", "/etc/machine-id");
+  identify("dbus-machine-id", "/var/lib/dbus/machine-id");
+  identify("boot-id", "/proc/sys/kernel/random/boot_id");
+  identify("product-uuid", "/sys/class/dmi/id/product_uuid");
+  identify("product-name", "/sys/class/dmi/id/product_name");
+}
+
 constexpr probe::Check kChecks[] = {
-    {"exe", 1, check_exe},     {"fds", 0, check_fds},           {"cwd", 1, check_cwd},
-    {"roots", 1, check_roots}, {"identity", 0, check_identity},
+    {"exe", 1, check_exe},
+    {"fds", 0, check_fds},
+    {"cwd", 1, check_cwd},
+    {"roots", 1, check_roots},
+    {"identity", 0, check_identity},
+    {"fds-with-one-more", 0, check_fds_with_one_more},
+    {"host-identity", 0, check_host_identity},
 };
 
 }  // namespace

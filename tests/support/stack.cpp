@@ -31,11 +31,12 @@ void copy_all_probes(const WorkDir& dir, const std::string& name) {
   for (const char* probe : kProbes) static_cast<void>(dir.copy_program(probe, name + "/" + probe));
 }
 
-Stack::Stack(const std::string& config) : slice_(test_slice()) {
+Stack::Stack(const std::string& config, const std::string& without) : slice_(test_slice()) {
   own_mount_namespace();
   copy_all_probes(dir_, "probes");
   std::filesystem::create_directories(runtime_dir());
   std::filesystem::create_directories(state_dir());
+  if (!without.empty()) static_cast<void>(dir_.write("run/without", without));
   const std::string path =
       dir_.write("sandboxd.json", fmt::format(R"({{"id_pool": {{"first": {}, "count": {}}}, {}}})", slice_,
                                               kIdsPerSlice, with_unenforced_limits(config)));
@@ -105,6 +106,7 @@ bool Stack::end() {
   daemon_->signal(SIGTERM);
   const auto status = daemon_->wait(scaled_ms(30'000));
   daemon_.reset();
+  ::unlink((runtime_dir() + "/without").c_str());
   return status && *status == 0;
 }
 

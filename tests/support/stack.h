@@ -18,8 +18,9 @@ inline constexpr uid_t kBob = 4343;
 
 class Stack {
  public:
-  // `config`: further keys of the configuration, as the inside of a JSON object.
-  explicit Stack(const std::string& config = "");
+  // `config`: further keys of the configuration, as the inside of a JSON object. `without`: in the preset `fault`, the layers that its
+  // jails lack (daemon/launcher/fault.h).
+  explicit Stack(const std::string& config = "", const std::string& without = "");
   ~Stack();
   Stack(const Stack&) = delete;
   Stack& operator=(const Stack&) = delete;

@@ -1,4 +1,4 @@
-#include "tests/jail/escape.h"
+#include "tests/escape/escape.h"
 
 #include <unistd.h>
 

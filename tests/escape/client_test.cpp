@@ -21,7 +21,7 @@
 #include "base/broker_message.h"
 #include "base/ids.h"
 #include "base/socket.h"
-#include "tests/jail/escape.h"
+#include "tests/escape/escape.h"
 
 namespace sandboxd::test {
 namespace {
