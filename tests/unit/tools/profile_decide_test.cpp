@@ -4,14 +4,11 @@
 #include <memory>
 #include <optional>
 
-#include <fcntl.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "base/file.h"
-#include "daemon/profilec/source_files.h"
+#include "tests/unit/tools/shipped_profiles.h"
 
 namespace sandboxd::tools {
 namespace {
@@ -21,14 +18,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-class ProfileDecide : public testing::Test {
+class ProfileDecide : public ShippedProfiles {
  protected:
-  void SetUp() override {
-    auto files = profilec::SourceFiles::open({{std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profiles/profiles", false}},
-                                             profilec::Owner::kAnyone);
-    ASSERT_TRUE(files.ok()) << files.error().message();
-    files_ = std::move(files).value();
-  }
   // With something of the profile changed, as another file would have it.
   Judge judge(const std::string& name, const std::optional<std::string>& unix_sockets = std::nullopt) {
     Result<filters::Profile> profile = filters::load_profile(name, files_.profile_source());
@@ -37,16 +28,15 @@ class ProfileDecide : public testing::Test {
     EXPECT_TRUE(filter.ok()) << filter.error().message();
     profile->unix_sockets = unix_sockets.value_or(profile->unix_sockets);
     filters_.push_back(std::make_unique<filters::Filter>(std::move(filter).value()));
-    auto bound = filters::bind_filter(*filters_.back(), Arch::kX86_64, {{"unix_sockets", profile->unix_sockets}});
-    EXPECT_TRUE(bound.ok()) << bound.error().message();
-    return {std::move(profile).value(), std::move(bound).value()};
+    filters::BoundFilter rules = bound(*filters_.back(), profile->unix_sockets);
+    return {std::move(profile).value(), std::move(rules)};
   }
   static nlohmann::json decided(const Judge& judge, const std::vector<Judge>& others, const std::string& line) {
     const Result<Call> call = parse_call(Arch::kX86_64, line);
     EXPECT_TRUE(call.ok()) << call.error().message();
     return nlohmann::json::parse(decision_json(judge, others, *call), nullptr, false);
   }
-  profilec::SourceFiles files_{};
+
   std::vector<std::unique_ptr<filters::Filter>> filters_{};
 };
 
@@ -113,9 +103,8 @@ TEST_F(ProfileDecide, TheUsersPageHasTheTable) {
   ASSERT_TRUE(names.ok());
   std::vector<Judge> all;
   for (const std::string& name : *names) all.push_back(judge(name));
-  const Result<std::string> page = read_file(AT_FDCWD, std::string(SANDBOXD_SOURCE_DIR) + "/docs/profiles.md");
-  ASSERT_TRUE(page.ok()) << page.error().message();
-  EXPECT_THAT(*page, HasSubstr(allowances_table(judge("default"), all))) << "make it anew: sandboxd-profile allowances";
+  EXPECT_THAT(page("profiles.md"), HasSubstr(allowances_table(judge("default"), all)))
+      << "make it anew: sandboxd-profile allowances";
 }
 
 }  // namespace

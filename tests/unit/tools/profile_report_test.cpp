@@ -10,28 +10,23 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "daemon/profilec/source_files.h"
+#include "tests/unit/tools/shipped_profiles.h"
 
 namespace sandboxd::tools {
 namespace {
 
 using testing::HasSubstr;
 
-class ProfileReport : public testing::Test {
+class ProfileReport : public ShippedProfiles {
  protected:
   void SetUp() override {
-    auto files = profilec::SourceFiles::open({{std::string(SANDBOXD_SOURCE_DIR) + "/seccomp-profiles/profiles", false}},
-                                             profilec::Owner::kAnyone);
-    ASSERT_TRUE(files.ok()) << files.error().message();
-    files_ = std::move(files).value();
+    ShippedProfiles::SetUp();
     auto filter = filters::load_filter("default", files_.filter_loader());
     ASSERT_TRUE(filter.ok()) << filter.error().message();
     filter_ = std::move(filter).value();
-    auto bound = filters::bind_filter(filter_, filters::Arch::kX86_64, {{"unix_sockets", "none"}});
-    ASSERT_TRUE(bound.ok()) << bound.error().message();
-    bound_ = std::move(bound).value();
+    bound_ = bound(filter_, "none");
   }
-  profilec::SourceFiles files_{};
+
   filters::Filter filter_{};
   filters::BoundFilter bound_{};
 };
@@ -129,20 +124,18 @@ TEST_F(ProfileReport, ShippedProfilesGiveAReasonForEachLine) {
 }
 
 TEST_F(ProfileReport, TheUsersPageHasEachReason) {
-  const Result<std::string> page = read_file(AT_FDCWD, std::string(SANDBOXD_SOURCE_DIR) + "/docs/profiles.md");
-  ASSERT_TRUE(page.ok()) << page.error().message();
+  const std::string text = page("profiles.md");
   for (const std::string name :
        {"agent", "build", "elixir", "go", "nested", "node", "python", "ruby", "rust", "scanner"}) {
     const Result<filters::Profile> profile = filters::load_profile(name, files_.profile_source());
     ASSERT_TRUE(profile.ok());
-    EXPECT_THAT(*page, HasSubstr(reasons_table(*profile))) << "make it anew: sandboxd-profile reasons";
+    EXPECT_THAT(text, HasSubstr(reasons_table(*profile))) << "make it anew: sandboxd-profile reasons";
   }
 }
 
 TEST_F(ProfileReport, TheDocumentationIsTheFiltersOwn) {
-  const Result<std::string> page = read_file(AT_FDCWD, std::string(SANDBOXD_SOURCE_DIR) + "/docs/filters.md");
-  ASSERT_TRUE(page.ok()) << page.error().message();
-  EXPECT_EQ(*page, refusals_page(filter_)) << "make it anew: sandboxd-profile table default > docs/filters.md";
+  EXPECT_EQ(page("filters.md"), refusals_page(filter_))
+      << "make it anew: sandboxd-profile table default > docs/filters.md";
 }
 
 }  // namespace
