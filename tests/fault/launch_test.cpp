@@ -52,11 +52,13 @@ class AtStep : public testing::Test {
   }
   static pid_t stopped_process(const Stack& stack, const std::string& step) {
     if (step.starts_with("launch:")) return static_cast<pid_t>(std::stol(hit(stack)));
-    // The jail's first process knows itself as pid 1: its cgroup knows better.
+    // The jail's first process knows itself as pid 1: its cgroup knows better. Before its exec it has the launcher's name; a jail that
+    // was there before may not be gone yet.
     for (const std::string& cgroup : jail_cgroups(stack.slice())) {
       std::ifstream in(slice_cgroup(stack.slice()) + "/" + cgroup + "/cgroup.procs");
-      pid_t pid = 0;
-      if (in >> pid) return pid;
+      for (pid_t pid = 0; in >> pid;) {
+        if (command_name(pid) == "sandboxd-launch") return pid;
+      }
     }
     return 0;
   }
