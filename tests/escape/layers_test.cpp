@@ -100,10 +100,14 @@ TEST(EscapeLayers, EachStopsSomethingAndFewThingsHaveOneOnly) {
       EXPECT_FALSE(tried.through) << row << ": " << name;
       const bool base = holds(matrix.none, row, name);
       const json stops = layers_of(matrix, row, name);
-      json& cell = report["rows"][row][name] = {{"base", base}, {"alone", stops}, {"needed", json::array()}};
+      json& cell = report["rows"][row][name] = {
+          {"base", base}, {"alone", stops}, {"answered", json::array()}, {"needed", json::array()}};
       for (std::size_t i = 0; i < kLayers; ++i) {
         const std::string without = outcome(matrix.lacking[i], row, name);
-        if (without != tried.detail) ++changed[i];
+        if (without != tried.detail) {
+          ++changed[i];
+          cell["answered"].push_back(kLayerNames[i]);
+        }
         if (without == "through") cell["needed"].push_back(kLayerNames[i]);
       }
       if (!base && !cell["needed"].empty())

@@ -4,7 +4,7 @@
 # Programs read SANDBOXD_TIME_SCALE: by how much their own time limits are to be widened; SANDBOXD_GUEST: nothing of the
 # kernel may be missing.
 scale=20
-export SANDBOXD_TIME_SCALE=$scale SANDBOXD_GUEST=1
+export SANDBOXD_TIME_SCALE=$scale SANDBOXD_GUEST=1 SANDBOXD_ESCAPE_REPORT="$RESULTS"
 # A checkout may lie where only root may go, /root say, and tests run its programs as ordinary users.
 folder=$PWD
 while [ "$folder" != / ]; do
