@@ -11,6 +11,7 @@ Result<std::unique_ptr<Server>> Server::create(sd_event* loop, UniqueFd public_l
   std::unique_ptr<Server> server(new Server(supervisor, std::move(jail_files)));
   ServerOptions options{.limits = limits, .warn = std::move(warn)};
   options.disconnected = [&supervisor](const Peer& peer) { supervisor.disconnected(client_of(peer)); };
+  options.charged = [&supervisor](uid_t uid) { return supervisor.charged(uid); };
   TRY_ASSIGN(server->varlink_, VarlinkServer::create(loop, std::move(options)));
   server->varlink_->add(common_interface());
   server->varlink_->add(server->jails_.interface());

@@ -1,5 +1,5 @@
-// What each user may hold of the server: connections, bytes kept for it in either direction, calls a second. A user is a uid;
-// connections by admin.sock are counted apart, so that a container's root on the public socket can't shut the admin out.
+// What each user may hold of the server: connections, bytes kept for it in either direction, calls a second. A user is a uid,
+// or the owner of a subordinate one; connections by admin.sock are counted apart, so that a container's root on the public socket can't shut the admin out.
 #pragma once
 
 #include <cstdint>

@@ -150,7 +150,8 @@ void VarlinkServer::accept_one(UniqueFd socket, bool admin) {
     warn("refuse connection: " + peer.error().message());
     return release_promptly(std::move(socket));
   }
-  User* user = users_.open(peer->uid, admin, monotonic_usec());
+  const uid_t charged = options_.charged && !admin ? options_.charged(peer->uid) : peer->uid;
+  User* user = users_.open(charged, admin, monotonic_usec());
   if (user == nullptr) {
     const bool host = !admin && users_.connections() >= options_.limits.all_connections;
     warn(fmt::format("refuse connection of uid {}: {} has as many as it may", peer->uid, host ? "the host" : "it"));

@@ -105,6 +105,8 @@ struct ServerOptions {
   std::function<void(const Peer&)> disconnected{};
   // A line for the log; not called faster than a log can bear.
   std::function<void(const std::string& line)> warn{};
+  // The uid whose share a peer of this one uses; none: its own.
+  std::function<uid_t(uid_t uid)> charged{};
 };
 
 class VarlinkServer {

@@ -1,5 +1,6 @@
 // sandboxd-broker: takes clients' descriptors and vouches for whose they are (base/broker_message.h, daemon/wire/claim.h).
-// Started with its sockets, under an id of its own, with nothing else: no configuration, no path, no capability.
+// Started with its sockets, under an id of its own, with nothing else: no configuration, no capability, and of the
+// host no file but /etc/subuid and /etc/passwd, read once before it locks itself in.
 #include <csignal>
 
 #include <fmt/core.h>

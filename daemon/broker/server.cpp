@@ -100,6 +100,8 @@ Result<wire::Claimant> identify(int connection, bool admin) {
 Result<Server> Server::make() {
   Server server;
   TRY(raise_descriptor_limit());
+  TRY_ASSIGN(std::vector<OwnedIds> owners, load_id_owners());
+  server.table_ = Table(std::move(owners));
   TRY_ASSIGN(server.public_, listener("broker"));
   TRY_ASSIGN(server.admin_, listener("broker-admin"));
   TRY_ASSIGN(server.claim_listener_, listener("broker-claim"));

@@ -18,7 +18,7 @@ namespace sandboxd::broker {
 
 class Server {
  public:
-  // Takes the sockets "broker", "broker-admin" and "broker-claim", blocks the signals that it reads, raises RLIMIT_NOFILE.
+  // Reads whose subordinate ids are, takes the sockets "broker", "broker-admin" and "broker-claim", blocks the signals that it reads, raises RLIMIT_NOFILE.
   static Result<Server> make();
   // Until SIGTERM or SIGINT. An error is one of the loop itself.
   Status run();

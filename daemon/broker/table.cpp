@@ -6,15 +6,16 @@ namespace sandboxd::broker {
 
 std::optional<BrokerRefusal> Table::refusal(std::uint32_t uid, bool admin) const {
   if (admin != (uid == 0) || is_pool_id(uid) || uid == ~std::uint32_t{0}) return BrokerRefusal::kNotAllowed;
-  const auto found = per_uid_.find(uid);
+  const auto found = per_uid_.find(owner_of(owners_, uid));
   if (children_.size() >= kInAll || (found != per_uid_.end() && found->second >= kPerUid))
     return BrokerRefusal::kTooMany;
   return std::nullopt;
 }
 
 ChildId Table::add(std::uint32_t uid) {
-  children_.emplace(next_, Entry{uid});
-  ++per_uid_[uid];
+  const std::uint32_t charged = owner_of(owners_, uid);
+  children_.emplace(next_, Entry{charged});
+  ++per_uid_[charged];
   return next_++;
 }
 
@@ -22,7 +23,7 @@ void Table::remove(ChildId child) {
   const auto found = children_.find(child);
   if (found == children_.end()) return;
   drop_token(child);
-  const auto count = per_uid_.find(found->second.uid);
+  const auto count = per_uid_.find(found->second.charged);
   if (--count->second == 0) per_uid_.erase(count);
   children_.erase(found);
 }

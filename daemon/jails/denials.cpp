@@ -6,13 +6,13 @@
 
 namespace sandboxd::jails {
 
-bool Denials::take(uid_t uid) {
+bool Denials::take(uid_t charged) {
   const std::uint64_t second = monotonic_usec() / 1'000'000;
   // Users that have been quiet are forgotten, so that the table can't grow with the number of uids.
   if (windows_.size() > 1024)
     std::erase_if(windows_,
                   [&](const auto& entry) { return entry.second.second + 1 < second && entry.second.counted == 0; });
-  Window& window = windows_[uid];
+  Window& window = windows_[charged];
   if (window.second != second) {
     window.second = second;
     window.taken = 0;
@@ -25,10 +25,10 @@ bool Denials::take(uid_t uid) {
   return false;
 }
 
-void Denials::record(const Client& client, const std::string& jail, const std::string& request, const std::string& rule,
-                     const std::string& allowed, std::function<void(Status)> done) {
+void Denials::record(const Client& client, uid_t charged, const std::string& jail, const std::string& request,
+                     const std::string& rule, const std::string& allowed, std::function<void(Status)> done) {
   nlohmann::json detail = {{"rule", rule}, {"allowed", allowed}};
-  Window& window = windows_[client.uid];
+  Window& window = windows_[charged];
   if (window.counted != 0) detail["further_denials"] = std::exchange(window.counted, 0);
   wire::AuditRecord record{"jail.start",
                            wire::AuditPhase::kResult,

@@ -19,9 +19,9 @@ class Denials {
   explicit Denials(AuditClient& audit) : audit_(audit) {}
 
   // False: this one is only counted.
-  [[nodiscard]] bool take(uid_t uid);
-  void record(const Client& client, const std::string& jail, const std::string& request, const std::string& rule,
-              const std::string& allowed, std::function<void(Status)> done);
+  [[nodiscard]] bool take(uid_t charged);
+  void record(const Client& client, uid_t charged, const std::string& jail, const std::string& request,
+              const std::string& rule, const std::string& allowed, std::function<void(Status)> done);
 
  private:
   struct Window {

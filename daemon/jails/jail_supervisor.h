@@ -61,6 +61,7 @@ class JailSupervisor final : public Supervisor {
                                               std::uint64_t ttl) override;
   std::shared_ptr<LogFlow> logs(const Client& client, const std::string& jail, std::uint32_t job, bool follow,
                                 LogObserver observer) override;
+  [[nodiscard]] uid_t charged(uid_t uid) const override { return table_.charged(uid); }
   [[nodiscard]] std::string epoch() const override { return events_.epoch(); }
   [[nodiscard]] std::uint64_t missed_events(std::uint64_t after) const override { return events_.missed(after); }
   void pause_job_output(const Client& client, const std::string& jail, std::uint32_t job, bool paused) override;
@@ -83,6 +84,7 @@ class JailSupervisor final : public Supervisor {
                                            RunObserver observer);
   std::variant<std::shared_ptr<JobLog>, Failure> new_log(const Client& client, const std::string& jail,
                                                          std::uint32_t job);
+  [[nodiscard]] std::string scope_of(const Client& client) const;
   std::optional<Failure> check_client(const Client& client, const protocol::JobSpec& spec) const;
   std::variant<const wire::Profile*, Failure> profile_of(const protocol::JobSpec& spec) const;
   std::optional<Failure> check_descriptors(const Client& client, std::uint64_t more) const;

@@ -38,6 +38,7 @@ JailSupervisor::JailSupervisor(sd_event* loop, Deps deps)
                  [this](std::shared_ptr<const wire::ProfileSet> set) {
                    if (profiles_ && profiles_->hash == set->hash) return;
                    spdlog::info("profiles: {} loaded, hash {}", set->profiles.size(), hex(set->hash));
+                   table_.charge_to(set->owners);
                    profiles_ = std::move(set);
                    check_ready();
                  }}),
@@ -66,6 +67,8 @@ void JailSupervisor::check_ready() {
   ready(profiles_->config);
 }
 
+std::string JailSupervisor::scope_of(const Client& client) const { return fmt::format("uid {}", charged(client.uid)); }
+
 std::optional<Failure> JailSupervisor::check_client(const Client& client, const JobSpec& spec) const {
   if (ending_) return Unavailable{"sandboxd", "it is ending"};
   if (!launcher_.connected() || !profiles_ || !sweeper_.done())
@@ -73,13 +76,13 @@ std::optional<Failure> JailSupervisor::check_client(const Client& client, const 
   if (!audit_.accepting()) return Unavailable{"audit", "records can't be written: nothing starts without one"};
   if (is_pool_id(client.uid)) return Denied{"user", "users of the host, not ids of the pool"};
   const std::uint64_t most = profiles_->config.user_jails;
-  if (table_.alive(client.uid) >= most) return LimitReached{"user_jails", most, fmt::format("uid {}", client.uid)};
+  if (table_.alive(client.uid) >= most) return LimitReached{"user_jails", most, scope_of(client)};
   if (auto refused = check_descriptors(client, kJailDescriptors)) return refused;
   // A connection starts one at a time. Who hangs up meanwhile may not take all of the launcher's and the broker's places with what
   // is still under way.
   const std::uint64_t starting = profiles_->config.user_connections;
   if (table_.starting(client.uid) >= starting)
-    return LimitReached{"user_connections", starting, fmt::format("jails being started for uid {}", client.uid)};
+    return LimitReached{"user_connections", starting, "jails being started for " + scope_of(client)};
   if (spec.name && table_.name_in_use(client.uid, *spec.name)) {
     return InvalidArgument{"/parameters/spec/name", *spec.name, "a name that none of your live jails has"};
   }
@@ -92,7 +95,7 @@ std::optional<Failure> JailSupervisor::check_descriptors(const Client& client, s
   const Holding held = table_.descriptors(client.uid);
   const std::uint64_t most = share_of(deps_.descriptors, held.others);
   if (held.own + more <= most) return {};
-  return LimitReached{"user_descriptors", most, fmt::format("uid {}", client.uid)};
+  return LimitReached{"user_descriptors", most, scope_of(client)};
 }
 
 // Without one that it asks for nothing starts; else the jail gets what there is, which its facts say.
@@ -102,8 +105,7 @@ std::optional<Failure> JailSupervisor::give_terminals(const Client& client, wire
   const Holding held = table_.terminals(client.uid);
   plan.terminals = static_cast<std::uint32_t>(terminals_for(plan.terminals, held, deps_.terminals, most));
   if (plan.terminals != 0 || plan.job.stdio != wire::StdioMode::kTerminal) return {};
-  return LimitReached{"user_terminals", std::min(most, share_of(deps_.terminals, held.others)),
-                      fmt::format("uid {}", client.uid)};
+  return LimitReached{"user_terminals", std::min(most, share_of(deps_.terminals, held.others)), scope_of(client)};
 }
 
 std::variant<const wire::Profile*, Failure> JailSupervisor::profile_of(const JobSpec& spec) const {
@@ -130,7 +132,7 @@ plan::Context JailSupervisor::context_of(const Client& client, std::uint32_t num
 
 std::string JailSupervisor::deny(const Client& client, const plan::Context& context, const plan::Denied& denied,
                                  RunObserver observer) {
-  denials_.record(client, context.jail, context.request, denied.rule, denied.allowed,
+  denials_.record(client, charged(client.uid), context.jail, context.request, denied.rule, denied.allowed,
                   [this, client, context, denied, observer = std::move(observer)](Status written) {
                     events_.add(Event{0, 0, context.jail, "denied",
                                       Json{{"rule", denied.rule}, {"allowed", denied.allowed}}.dump(), client.uid});
@@ -162,7 +164,7 @@ std::variant<std::string, Failure> JailSupervisor::start(const Client& client, c
       return InvalidArgument{wrong->path, wrong->value, wrong->expected};
     const auto& denied = std::get<plan::Denied>(outcome);
     // Past its rate a user's refusals share one record, and are answered at once.
-    if (!denials_.take(client.uid)) return Denied{denied.rule, denied.allowed};
+    if (!denials_.take(charged(client.uid))) return Denied{denied.rule, denied.allowed};
     return deny(client, context, denied, std::move(observer));
   }
   JailRequest request;

@@ -159,6 +159,9 @@ class Supervisor {
   virtual void remove(const Client& client, const std::string& jail, bool force,
                       std::function<void(std::optional<Failure>)> done) = 0;
 
+  // Whose share of what all users share a client of this uid uses: its own, or that of the owner of a subordinate id.
+  [[nodiscard]] virtual uid_t charged(uid_t uid) const { return uid; }
+
   // This life of the daemon, for which cursors count.
   [[nodiscard]] virtual std::string epoch() const = 0;
   // How many events after `after` are not kept any more.

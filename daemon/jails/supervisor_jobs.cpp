@@ -93,9 +93,9 @@ std::variant<std::shared_ptr<Jail>, Failure> JailSupervisor::own_jail(const Clie
 std::variant<std::shared_ptr<JobLog>, Failure> JailSupervisor::new_log(const Client& client, const std::string& jail,
                                                                        std::uint32_t job) {
   if (deps_.log_directory.empty()) return Unavailable{"log", "this daemon has no directory for logs"};
-  auto log = logs_.create(client.uid, deps_.log_directory, fmt::format("{}.{}", jail, job));
+  auto log = logs_.create(charged(client.uid), deps_.log_directory, fmt::format("{}.{}", jail, job));
   if (log.ok()) return std::move(log).value();
-  if (log.error().code == EDQUOT) return LimitReached{"logs", JobLogs::kMost, fmt::format("uid {}", client.uid)};
+  if (log.error().code == EDQUOT) return LimitReached{"logs", JobLogs::kMost, scope_of(client)};
   return Unavailable{"log", log.error().message()};
 }
 

@@ -45,15 +45,15 @@ void Table::erase(const std::string& id) {
 
 void Table::trim(std::uint64_t now) {
   std::vector<std::string> old;
-  for (const auto& [uid, jails] : by_user_) {
-    std::vector<std::pair<std::uint64_t, std::string>> ended;
-    for (const auto& [id, jail] : jails) {
-      if (jail->forgettable()) {
-        old.push_back(id);
-      } else if (jail->over() && jail->told()) {
-        ended.emplace_back(jail->over_since(), id);
-      }
+  std::map<uid_t, std::vector<std::pair<std::uint64_t, std::string>>> ended_of;  // by who is charged
+  for (const auto& [id, jail] : by_id_) {
+    if (jail->forgettable()) {
+      old.push_back(id);
+    } else if (jail->over() && jail->told()) {
+      ended_of[charged(jail->client().uid)].emplace_back(jail->over_since(), id);
     }
+  }
+  for (auto& [user, ended] : ended_of) {
     std::ranges::sort(ended);
     for (std::size_t i = 0; i < ended.size(); ++i) {
       const bool too_many = ended.size() - i > kEndedKept;
@@ -94,24 +94,30 @@ bool Table::has_number(std::uint32_t number) const {
       by_id_, [&](const auto& entry) { return !entry.second->over() && entry.second->number() == number; });
 }
 
+template <class Counts> std::size_t Table::count(uid_t uid, Counts counts) const {
+  const uid_t user = charged(uid);
+  std::size_t found = 0;
+  for (const auto& [other, jails] : by_user_) {
+    if (charged(other) != user) continue;
+    found += static_cast<std::size_t>(std::ranges::count_if(jails, counts));
+  }
+  return found;
+}
+
 std::size_t Table::alive(uid_t uid) const {
-  const auto found = by_user_.find(uid);
-  if (found == by_user_.end()) return 0;
-  return static_cast<std::size_t>(
-      std::ranges::count_if(found->second, [](const auto& entry) { return !entry.second->over(); }));
+  return count(uid, [](const auto& entry) { return !entry.second->over(); });
 }
 
 std::size_t Table::starting(uid_t uid) const {
-  const auto found = by_user_.find(uid);
-  if (found == by_user_.end()) return 0;
-  return static_cast<std::size_t>(std::ranges::count_if(
-      found->second, [](const auto& entry) { return entry.second->state() == Jail::State::kStarting; }));
+  return count(uid, [](const auto& entry) { return entry.second->state() == Jail::State::kStarting; });
 }
 
 template <class Number> Holding Table::held(uid_t uid, Number number) const {
   Holding held;
-  for (const auto& [id, jail] : by_id_) {
-    if (!jail->over()) (jail->client().uid == uid ? held.own : held.others) += number(*jail);
+  const uid_t user = charged(uid);
+  for (const auto& [other, jails] : by_user_) {
+    std::uint64_t& sum = charged(other) == user ? held.own : held.others;
+    for (const auto& [id, jail] : jails) sum += jail->over() ? 0 : number(*jail);
   }
   return held;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/id_owners.h"
 #include "daemon/jails/jail.h"
 #include "daemon/jails/shares.h"
 
@@ -36,6 +37,10 @@ class Numbers {
 
 class Table {
  public:
+  // Subordinate ids count as their owner in what follows "of a user": how many, and what they hold.
+  void charge_to(std::vector<OwnedIds> owners) { owners_ = std::move(owners); }
+  [[nodiscard]] uid_t charged(uid_t uid) const { return owner_of(owners_, uid); }
+
   void add(std::shared_ptr<Jail> jail);
   void erase(const std::string& id);
   // Forgets what has ended and is too much, too old, or never ran; `now` is CLOCK_MONOTONIC.
@@ -46,7 +51,7 @@ class Table {
   [[nodiscard]] std::shared_ptr<Jail> by_id(const std::string& id) const;
   [[nodiscard]] bool name_in_use(uid_t uid, const std::string& name) const;  // by a jail that has not ended
   [[nodiscard]] bool has_number(std::uint32_t number) const;
-  [[nodiscard]] std::size_t alive(uid_t uid) const;
+  [[nodiscard]] std::size_t alive(uid_t uid) const;     // of a user
   [[nodiscard]] std::size_t starting(uid_t uid) const;  // of them, those that the launcher has not answered for
   [[nodiscard]] Holding descriptors(uid_t uid) const;   // of jails that have not ended, by that user and by others
   [[nodiscard]] Holding terminals(uid_t uid) const;
@@ -55,10 +60,12 @@ class Table {
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
 
  private:
+  template <class Counts> [[nodiscard]] std::size_t count(uid_t uid, Counts counts) const;
   template <class Number> [[nodiscard]] Holding held(uid_t uid, Number number) const;
 
   std::map<std::string, std::shared_ptr<Jail>> by_id_;
   std::map<uid_t, std::map<std::string, std::shared_ptr<Jail>>> by_user_;
+  std::vector<OwnedIds> owners_;
 };
 
 }  // namespace sandboxd::jails

@@ -11,6 +11,7 @@
 #include <sys/sysinfo.h>
 
 #include "base/file.h"
+#include "base/id_owners.h"
 #include "base/text.h"
 #include "base/user_names.h"
 #include "daemon/profilec/config.h"
@@ -224,6 +225,7 @@ Result<wire::ProfileSet> compile_set(const SetSources& sources) {
     return make_error("default_profile is {}, but there is no such profile; there are: {}",
                       sandboxd::quoted(set.config.default_profile), fmt::join(names, ", "));
   }
+  TRY_ASSIGN(set.owners, load_id_owners({sources.accounts.subuid, sources.accounts.passwd}));
   set.nofile_most = sources.host.nofile;
   set.hash = wire::hash_of(set);
   return set;

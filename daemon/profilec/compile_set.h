@@ -18,6 +18,7 @@ namespace sandboxd::profilec {
 struct Accounts {
   std::string passwd = "/etc/passwd";
   std::string group = "/etc/group";
+  std::string subuid = "/etc/subuid";
 };
 
 struct SetSources {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/id_owners.h"
 #include "base/ids.h"
 #include "base/sha256.h"
 #include "daemon/wire/plan.h"
@@ -250,6 +251,7 @@ struct ProfileSet {
   Config config{};
   std::vector<Profile> profiles{};
   std::vector<Preset> presets{};
+  std::vector<OwnedIds> owners{};    // whose subordinate ids are
   std::uint64_t nofile_most = 0;     // the hard RLIMIT_NOFILE of the launcher, which jails inherit; 0: not known
   std::vector<FilterNotes> notes{};  // for sandboxd; the launcher drops them
   std::vector<CallName> calls{};     // of the host's architecture, by number; likewise
@@ -259,6 +261,7 @@ struct ProfileSet {
     a(config);
     a(profiles);
     a(presets);
+    a(owners);
     a(nofile_most);
     a(notes);
     a(calls);
@@ -271,8 +274,9 @@ struct ProfileSet {
     }
     return nullptr;
   }
-  // What only people read; `hash` is of what was there before.
+  // What only sandboxd reads; `hash` is of what was there before.
   void drop_notes() {
+    owners = {};
     notes = {};
     calls = {};
   }

@@ -38,6 +38,16 @@ TEST(BrokerTable, LimitsTheChildrenOfOneUidAndNotOfAnother) {
   EXPECT_EQ(table.refusal(1000, false), std::nullopt);
 }
 
+TEST(BrokerTable, ChargesSubordinateIdsToTheirOwner) {
+  Table table({{100000, 165535, 1000}});
+  for (std::uint32_t i = 0; i < kPerUid; ++i) table.add(100000 + i);
+  EXPECT_EQ(table.refusal(150000, false), BrokerRefusal::kTooMany);
+  EXPECT_EQ(table.refusal(1000, false), BrokerRefusal::kTooMany);
+  EXPECT_EQ(table.refusal(165536, false), std::nullopt);
+  table.remove(1);
+  EXPECT_EQ(table.refusal(1000, false), std::nullopt);
+}
+
 TEST(BrokerTable, LimitsTheChildrenOfAllUids) {
   Table table;
   for (std::uint32_t i = 0; i < kInAll; ++i) table.add(1000 + i);

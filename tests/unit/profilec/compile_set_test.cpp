@@ -393,5 +393,22 @@ TEST(Presets, TheirChangeChangesTheSetsHash) {
   EXPECT_NE(before->hash, after->hash);
 }
 
+// By root's files alone: the test's own, where it is root.
+TEST(CompileSet, KnowsWhoseSubordinateIdsAre) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  const TempTree tree;
+  SetSources sources = with_folder(tree);
+  sources.accounts.passwd = tree.write("passwd", "alice:x:4242:4242::/:/bin/sh\n");
+  sources.accounts.subuid = tree.write("subuid", "alice:100000:65536\n");
+  const Result<wire::ProfileSet> set = compile_set(sources);
+  ASSERT_TRUE(set.ok()) << set.error().message();
+  EXPECT_EQ(owner_of(set->owners, 165535), 4242U);
+  sources.accounts.subuid = tree.path() + "/none";
+  const Result<wire::ProfileSet> without = compile_set(sources);
+  ASSERT_TRUE(without.ok()) << without.error().message();
+  EXPECT_TRUE(without->owners.empty());
+  EXPECT_NE(set->hash, without->hash);
+}
+
 }  // namespace
 }  // namespace sandboxd::profilec
