@@ -57,6 +57,7 @@ bool is_seqpacket(int fd) {
 Jail::Jail(Services& services, JailRequest request)
     : services_(services),
       client_(std::move(request.client)),
+      charged_(request.charged),
       name_(std::move(request.name)),
       plan_(std::move(request.plan)),
       stdio_(request.stdio),
@@ -79,10 +80,9 @@ void Jail::start() {
   services_.audit->append(std::move(intent), [jail = id()](Result<std::uint64_t> index) {
     if (!index.ok()) spdlog::error("jail {}: intent: {}", jail, index.error().message());
   });
-  services_.launcher->request(wire::LauncherMessage::kStart, plan_,
-                              [weak = weak_from_this()](Result<wire::Message> answer) {
-                                if (const auto self = weak.lock()) self->on_start_answer(std::move(answer));
-                              });
+  services_.launcher->start(charged_, plan_, [weak = weak_from_this()](Result<wire::Message> answer) {
+    if (const auto self = weak.lock()) self->on_start_answer(std::move(answer));
+  });
   // Environment and arguments may be large and have been handed on.
   plan_.job.argv = {};
   plan_.job.env = {};

@@ -49,6 +49,7 @@ struct Services {
 
 struct JailRequest {
   Client client{};
+  uid_t charged = 0;  // whose share its start uses
   std::string name{};
   wire::JailPlan plan{};
   protocol::Stdio stdio = protocol::Stdio::kRelay;
@@ -187,6 +188,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
 
   Services& services_;
   Client client_;
+  uid_t charged_ = 0;
   std::string name_;
   wire::JailPlan plan_;
   protocol::Stdio stdio_;

@@ -28,6 +28,7 @@ void LauncherClient::on_connected() {
 
 void LauncherClient::on_lost(const Error& why) {
   outgoing_.clear();
+  starts_.clear();
   auto pending = std::exchange(pending_, {});
   for (auto& [id, entry] : pending) {
     if (entry.done) entry.done(why);
@@ -35,8 +36,8 @@ void LauncherClient::on_lost(const Error& why) {
   callbacks_.disconnected();
 }
 
-void LauncherClient::send(wire::LauncherMessage type, std::vector<std::uint8_t> body, Done done,
-                          std::uint64_t deadline_usec) {
+// False: the launcher is away, which is told later.
+bool LauncherClient::expect(std::uint64_t id, wire::LauncherMessage type, Done done, std::uint64_t deadline_usec) {
   if (!connected()) {
     failed_.emplace_back(std::move(done), sys_error_code(ENOTCONN, "the launcher is away"));
     const Status armed = wake_.arm(loop_, 0, [this] {
@@ -46,37 +47,81 @@ void LauncherClient::send(wire::LauncherMessage type, std::vector<std::uint8_t> 
       }
     });
     if (!armed.ok()) spdlog::error("launcher: {}", armed.error().message());
-    return;
+    return false;
   }
-  const std::uint64_t id = next_id_++;
   Pending& entry = pending_[id];
   entry.type = type;
   entry.done = std::move(done);
   const Status armed = entry.late.arm(loop_, deadline_usec, [this, id] { give_up(id); });
   if (!armed.ok()) spdlog::error("launcher: {}", armed.error().message());
+  return true;
+}
+
+void LauncherClient::send(wire::LauncherMessage type, std::vector<std::uint8_t> body, Done done,
+                          std::uint64_t deadline_usec) {
+  const std::uint64_t id = next_id_++;
+  if (!expect(id, type, std::move(done), deadline_usec)) return;
   outgoing_.push_back({type, id, std::move(body)});
   flush();
 }
 
+void LauncherClient::start(uid_t user, const wire::JailPlan& plan, Done done) {
+  const std::uint64_t id = next_id_++;
+  if (!expect(id, wire::LauncherMessage::kStart, std::move(done), kAnswerTime)) return;
+  Pending& entry = pending_.at(id);
+  entry.user = user;
+  entry.waiting = wire::encode(plan);
+  starts_.push(user, id);
+  flush();
+}
+
 void LauncherClient::flush() {
+  if (!connected()) return;
   while (!outgoing_.empty()) {
     const Outgoing& next = outgoing_.front();
     const Status sent =
         wire::send_message(link_.fd(), static_cast<std::uint16_t>(next.type), next.id, next.body, {}, MSG_DONTWAIT);
     // A failure other than "full" shows as a hang-up in the loop, which tells everyone.
-    if (!sent.ok()) break;
+    if (!sent.ok()) return link_.set_full(true);
     outgoing_.pop_front();
   }
-  link_.set_full(!outgoing_.empty());
+  link_.set_full(!flush_starts());
+}
+
+bool LauncherClient::flush_starts() {
+  while (const auto id = starts_.next()) {
+    Pending& entry = pending_.at(*id);
+    const Status sent =
+        wire::send_message(link_.fd(), static_cast<std::uint16_t>(entry.type), *id, entry.waiting, {}, MSG_DONTWAIT);
+    if (!sent.ok()) return false;
+    entry.waiting = {};
+    starts_.take();
+  }
+  return true;
+}
+
+// No longer waited for. What it leaves room for goes with the next flush().
+LauncherClient::Done LauncherClient::settle(std::uint64_t id) {
+  const auto found = pending_.find(id);
+  if (found == pending_.end()) return {};
+  Done done = std::move(found->second.done);
+  if (const auto user = found->second.user) {
+    if (found->second.waiting.empty()) {
+      starts_.answered(*user);
+    } else {
+      starts_.forget(id);
+    }
+  }
+  pending_.erase(found);
+  return done;
 }
 
 void LauncherClient::take(wire::Message message) {
   if (message.id == 0 && message.type == static_cast<std::uint16_t>(wire::LauncherMessage::kProfileSet))
     return take_profiles(message);
-  const auto found = pending_.find(message.id);
-  if (found == pending_.end()) return end_unwanted(message);
-  Done done = std::move(found->second.done);
-  pending_.erase(found);
+  if (!pending_.contains(message.id)) return end_unwanted(message);
+  const Done done = settle(message.id);
+  flush();
   if (done) done(std::move(message));
 }
 
@@ -94,10 +139,8 @@ void LauncherClient::take_profiles(const wire::Message& message) {
 }
 
 void LauncherClient::give_up(std::uint64_t id) {
-  const auto found = pending_.find(id);
-  if (found == pending_.end()) return;
-  Done done = std::move(found->second.done);
-  pending_.erase(found);
+  const Done done = settle(id);
+  flush();
   if (done) done(sys_error_code(ETIMEDOUT, "the launcher did not answer"));
 }
 

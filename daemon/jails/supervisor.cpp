@@ -182,6 +182,7 @@ std::variant<std::string, Failure> JailSupervisor::start(const Client& client, c
     request.log = std::get<std::shared_ptr<JobLog>>(std::move(log));
   }
   request.client = client;
+  request.charged = charged(client.uid);
   request.name = spec.name.value_or("");
   request.stdio = spec.stdio;
   request.stdin_data = spec.stdin_data.value_or("");

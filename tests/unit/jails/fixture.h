@@ -56,7 +56,7 @@ class Jails : public testing::Test {
     deps.launcher_socket = folder_ + "/launcher.sock";
     deps.audit_socket = folder_ + "/audit.sock";
     deps.user_names = {{1000, "alice"}};
-    deps.numbers = 16;
+    deps.numbers = numbers_;
     deps.stuck_after = stuck_after;
     deps.descriptors = descriptors_;
     deps.terminals = terminals_;
@@ -157,6 +157,7 @@ class Jails : public testing::Test {
   }
 
   std::uint64_t descriptors_ = 0, terminals_ = 0;  // before open(): of all users
+  std::uint32_t numbers_ = 16;
   std::string folder_;
   Loop loop_;
   std::unique_ptr<FakeLauncher> launcher_;

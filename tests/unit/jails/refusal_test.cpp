@@ -1,4 +1,7 @@
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <vector>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -8,6 +11,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "daemon/jails/denials.h"
+#include "daemon/jails/launcher_client.h"
 #include "tests/unit/jails/fixture.h"
 
 namespace sandboxd::jails {
@@ -124,6 +129,77 @@ TEST_F(Jails, HoldEachUserToAShareOfTheStarts) {
   ASSERT_EQ(result.index(), 1U);
   EXPECT_EQ(std::get<LimitReached>(std::get<1>(result)).most, 2U);
   EXPECT_EQ(supervisor_->run(bob(), spec(), observe(c)).index(), 0U);
+}
+
+// E67: whoever may be a thousand others is still one.
+TEST_F(Jails, ChargeSubordinateIdsToTheirOwner) {
+  launcher_->profiles.owners = {{2000, 2999, 1000}};
+  launcher_->profiles.hash = wire::hash_of(launcher_->profiles);
+  open();
+  const auto sub = [](uid_t uid) { return Client{uid, uid, 1, {}, false, uid}; };
+  Seen a, b, c, d;
+  running(a, spec(), sub(2000));
+  running(b, spec(), sub(2999));
+  running(c, spec(), alice());
+  for (const Client& client : {alice(), sub(2000), sub(2500)}) {
+    const auto result = supervisor_->run(client, spec(), {});
+    ASSERT_EQ(result.index(), 1U) << client.uid;
+    EXPECT_EQ(std::get<LimitReached>(std::get<1>(result)).scope, "uid 1000");
+  }
+  running(d, spec(), sub(3000));
+  EXPECT_EQ(d.started, 1);
+  EXPECT_EQ(supervisor_->charged(2001), 1000U);
+  EXPECT_EQ(std::get<0>(supervisor_->list(sub(2000))).size(), 1U) << "its own alone, whoever pays";
+}
+
+TEST_F(Jails, RecordRefusalsOfSubordinateIdsAtTheirOwnersRate) {
+  launcher_->profiles.owners = {{2000, 2999, 1000}};
+  launcher_->profiles.hash = wire::hash_of(launcher_->profiles);
+  open();
+  JobSpec wide = spec();
+  wide.network = protocol::Network::kHost;
+  std::size_t at_once = 0;
+  for (uid_t uid = 2000; uid < 2200; ++uid)
+    at_once += supervisor_->run(Client{uid, uid, 1, {}, false, uid}, wide, {}).index();
+  EXPECT_GE(at_once, 200U - 3 * Denials::kPerSecond) << "only counted";
+  EXPECT_EQ(supervisor_->run(bob(), wide, {}).index(), 0U) << "answered when its record is written";
+}
+
+// A user with hundreds of starts; another's one goes to the launcher at once.
+TEST_F(Jails, StartOneUsersJailBeforeAllThatAnotherWants) {
+  constexpr std::ptrdiff_t kMany = 200, kMost = LauncherClient::kMostStarts;
+  launcher_->profiles.config.user_connections = kMany;
+  launcher_->profiles.config.user_jails = kMany;
+  launcher_->profiles.hash = wire::hash_of(launcher_->profiles);
+  numbers_ = 2 * kMany;
+  open();
+  launcher_->silent = true;
+  const auto asked = [&] { return std::ranges::count(launcher_->seen, wire::LauncherMessage::kStart); };
+  std::vector<Seen> alices(kMany);
+  for (Seen& seen : alices) run(seen);
+  ASSERT_TRUE(until([&] { return asked() == kMost; }));
+  Seen bobs;
+  run(bobs, spec(), bob());
+  ASSERT_TRUE(until([&] { return asked() > kMost; }));
+  EXPECT_EQ(launcher_->last_plan.inside_uid, bob().uid);
+  test::run_for(loop_.get(), 50'000);
+  EXPECT_EQ(asked(), kMost + 1);
+}
+
+TEST_F(Jails, StartAllThatAUserWantsInTheEnd) {
+  constexpr std::ptrdiff_t kMany = 100;
+  launcher_->profiles.config.user_connections = kMany;
+  launcher_->profiles.config.user_jails = kMany;
+  launcher_->profiles.hash = wire::hash_of(launcher_->profiles);
+  numbers_ = 2 * kMany;
+  open();
+  launcher_->refuse_start = wire::Failed{"workspace", EINVAL, "no", false};
+  const auto asked = [&] { return std::ranges::count(launcher_->seen, wire::LauncherMessage::kStart); };
+  std::vector<Seen> all(kMany);
+  for (Seen& seen : all) run(seen);
+  EXPECT_TRUE(
+      until([&] { return std::ranges::all_of(all, [](const Seen& seen) { return seen.failure.has_value(); }); }));
+  EXPECT_EQ(asked(), kMany);
 }
 
 TEST_F(Jails, RefuseANameThatIsInUse) {
