@@ -192,10 +192,11 @@ Expected<Sent> send_request(Client::Inside& inside, std::string_view method, Req
   Expected<Connection> connection = inside.open();
   if (!connection) return std::move(connection).error();
   Sent sent{.connection = std::move(connection).value()};
-  if (!request.fds.empty()) {
+  // A profile that is named may be for some users only: that it is us is the broker's to say, whatever we hand over.
+  if (!request.fds.empty() || request.spec.profile) {
     std::vector<int> fds;
     for (const Fd& fd : request.fds) fds.push_back(fd.get());
-    const bool other = request.mount_namespace || in_other_mount_namespace();
+    const bool other = request.mount_namespace || (!fds.empty() && in_other_mount_namespace());
     Result<HandedIn> handed_in = hand_in(sent.connection.paths().broker, fds, other);
     if (!handed_in.ok()) return error_of(handed_in.error());
     sent.handed_in = std::move(handed_in).value();

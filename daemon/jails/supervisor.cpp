@@ -202,7 +202,9 @@ std::variant<std::string, Failure> JailSupervisor::explain(const Client& client,
   auto profile = profile_of(spec);
   if (auto* failure = std::get_if<Failure>(&profile)) return std::move(*failure);
   const wire::Profile& found = *std::get<const wire::Profile*>(profile);
-  auto outcome = plan::make_plan(spec, found, context_of(client, 1));  // any number: none is shown
+  JobSpec asked = spec;
+  if (!asked.token && found.who.restricted) asked.token.emplace();      // of a start: here nothing is handed over
+  auto outcome = plan::make_plan(asked, found, context_of(client, 1));  // any number: none is shown
   if (auto* wrong = std::get_if<plan::InvalidArgument>(&outcome))
     return InvalidArgument{wrong->path, wrong->value, wrong->expected};
   if (auto* denied = std::get_if<plan::Denied>(&outcome)) return Denied{denied->rule, denied->allowed};

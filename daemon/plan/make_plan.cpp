@@ -32,6 +32,7 @@ constexpr std::array kPaths = {
     RulePath{"hostname", "/parameters/spec/hostname"},
     RulePath{"workdir", "/parameters/spec/workdir"},
     RulePath{"descriptors", "/parameters/spec/token"},
+    RulePath{"token", "/parameters/spec/token"},
     RulePath{"target", "/parameters/spec/binds"},
     RulePath{"duplicate", "/parameters/spec/binds"},
     RulePath{"nesting", "/parameters/spec/binds"},

@@ -185,6 +185,15 @@ std::optional<Found> check_descriptors(const JailPlan& plan, const Profile&) {
   return {};
 }
 
+// Whom sandboxd calls the caller is sandboxd's word alone; with a token the broker says it to the launcher.
+std::optional<Found> check_token(const JailPlan& plan, const Profile& profile) {
+  if (plan.has_token || !profile.who.restricted) return {};
+  return Found{"missing",
+               fmt::format("a token that the broker holds, since the profile is for {}: with the profile's name "
+                           "in the request, sandboxctl and the libraries send one",
+                           to_text(profile.who))};
+}
+
 // ---- where things are mounted
 
 std::optional<Found> check_target(std::string_view path) {
@@ -446,6 +455,7 @@ constexpr std::array kRules = {
     Rule{"workspace", Kind::kWide, check_workspace},
     Rule{"binds", Kind::kWide, check_binds},
     Rule{"descriptors", Kind::kMalformed, check_descriptors},
+    Rule{"token", Kind::kMalformed, check_token},
     Rule{"target", Kind::kMalformed, check_targets},
     Rule{"duplicate", Kind::kMalformed, check_duplicates},
     Rule{"nesting", Kind::kMalformed, check_nesting},

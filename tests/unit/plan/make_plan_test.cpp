@@ -293,7 +293,19 @@ wire::Profile restricted_profile() {
 }
 
 bool may_start(Context context, const wire::Profile& profile) {
-  return std::holds_alternative<wire::JailPlan>(make_plan(some_spec(), profile, context));
+  protocol::JobSpec spec = some_spec();
+  spec.token.emplace();
+  return std::holds_alternative<wire::JailPlan>(make_plan(spec, profile, context));
+}
+
+TEST(ProfileUsers, NeedTheBrokersWordForWhoTheyAre) {
+  Context bob = some_context();
+  bob.uid = 1002;
+  protocol::JobSpec spec = some_spec();
+  spec.token.reset();
+  const Outcome outcome = make_plan(spec, restricted_profile(), bob);
+  ASSERT_TRUE(std::holds_alternative<InvalidArgument>(outcome));
+  EXPECT_EQ(std::get<InvalidArgument>(outcome).path, "/parameters/spec/token");
 }
 
 TEST(ProfileUsers, AreRefusedByNameAndToldWhoMay) {

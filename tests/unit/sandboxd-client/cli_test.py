@@ -271,6 +271,12 @@ class RunRequest(Case):
         self.assertEqual(self.daemon.handed_in, [])
         self.assertIsNone(self.spec().get("token"))
 
+    def test_with_a_named_profile_the_broker_is_told_who_asks(self):
+        self.ctl("run", "--profile", "mine", "--", "true")
+        handed = self.daemon.wait_handed_in(1)[0]
+        self.assertEqual((handed["count"], handed["has_mount_ns"]), (0, 0))
+        self.assertEqual(self.spec()["token"], handed["token"])
+
     def test_what_follows_the_command_is_the_commands(self):
         self.ctl("run", "--name", "n", "printf", "--", "--json")
         self.assertEqual(self.spec()["argv"], ["printf", "--", "--json"])

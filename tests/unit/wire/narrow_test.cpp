@@ -77,6 +77,12 @@ std::vector<Case> identity_cases() {
       {"jail id too long", "record_id", [](auto& p, auto&) { p.jail = std::string(65, 'a'); }},
       {"request id with a quote", "record_id", [](auto& p, auto&) { p.request = "a\"b"; }},
       {"request id empty", "record_id", [](auto& p, auto&) { p.request = ""; }},
+      {"nobody's word for who starts it", "token",
+       [](auto& p, auto& q) {
+         q.who.restricted = true;
+         p.has_token = false;
+         p.binds.clear();
+       }},
       {"uid -1", "ids", [](auto& p, auto&) { p.inside_uid = 4294967295; }},
       {"gid -1", "ids", [](auto& p, auto&) { p.inside_gid = 4294967295; }},
       {"uid of jail-init", "ids", [](auto& p, auto&) { p.inside_uid = kInitInsideId; }},
