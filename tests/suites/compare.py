@@ -3,7 +3,7 @@
 than in bubblewrap must be refused by a rule of the profile's filter, which has its reason; anything else is a failure.
 
 usage: compare.py DIRECTORY_OF_THE_PROGRAMS [--long] [--suite NAME]... [--item NAME]... [--page FILE] [--facts FILE]
-       --long   all of every suite (hours), else some of two of them; SANDBOXD_LONG does the same
+       --long   all of every suite (hours), else some of each; SANDBOXD_LONG does the same
        --facts  write what is seen to FILE, a line each item; what is in it from an earlier run is not run again
        --page   write docs/compatibility.md's tables to FILE"""
 import argparse
@@ -21,6 +21,7 @@ sys.path.insert(0, str(HERE.parent / "jail/python"))
 from daemon import start_daemon  # noqa: E402
 
 from page import page_of  # noqa: E402
+from packages import PACKAGE_SUITES, package_suites  # noqa: E402
 from programs import CPython, Item, Stressors, Suite, worst  # noqa: E402
 from refusals import Judge  # noqa: E402
 from ways import Ways  # noqa: E402
@@ -73,7 +74,9 @@ def run_suites(programs: pathlib.Path, top: pathlib.Path, suites: list[Suite]) -
 
 
 def wanted_suites(words: argparse.Namespace) -> list[Suite]:
-    suites = [suite for suite in (Stressors(words.long), CPython(words.long)) if not words.suite or suite.name in words.suite]
+    wanted = words.suite or (Stressors.title, CPython.title, *PACKAGE_SUITES)
+    suites: list[Suite] = [suite(words.long) for suite in (Stressors, CPython) if suite.title in wanted]
+    suites += package_suites(words.long, wanted)
     for suite in suites:
         if words.item:
             suite.items = [item for item in suite.items if item.name in words.item]

@@ -11,7 +11,9 @@ HEAD = """# What runs in a jail as it does elsewhere
 Test suites of Debian's packages, each test run bare, in bubblewrap without a system call filter (`bwrap --unshare-all`, everything
 read-only but its directory and /tmp), and in a jail under the profile `default` (`--root=host --workspace=rw`), by an ordinary user. A
 test that ends otherwise in the jail than in bubblewrap, three times in a row, is in a table below with the system call that made the
-difference, the rule of the filter that refuses it, why, and which of the profiles that come with it allow that very call.
+difference, the rule of the filter that refuses it, why, and which of the profiles that come with it allow that very call. Ruby's tests
+and the packages in C are of Debian's source packages; a package is configured, built and checked, all within each of the three. Of Go
+there is also the build of a command with the modules that it needs, offline.
 
 How the rule is found: the test is run again in bubblewrap, under the jail's own filter and traced from outside; each call that failed as
 a rule has it is a candidate; then it is run under filters that refuse one candidate each. Where no call makes the difference, it is run
@@ -25,7 +27,8 @@ This page is made by `tests/suites/compare.py --long --page docs/compatibility.m
 
 def page_of(found: Sequence[Facts], suites: Sequence[Suite]) -> str:
     page = HEAD + f"Seen on Linux {platform.release().partition('-')[0]}, {platform.machine()}.\n\n"
-    page += "| suite | Debian package | tests | passed in all three | as in bubblewrap | refused on purpose |\n|---|---|---|---|---|---|\n"
+    page += "| suite | Debian package | commands run | tests | passed in all three | as in bubblewrap | refused on purpose |\n"
+    page += "|---|---|---|---|---|---|---|\n"
     for suite in suites:
         page += summary(suite, [facts for facts in found if facts.suite == suite.name])
     for suite in suites:
@@ -43,7 +46,8 @@ def summary(suite: Suite, found: Sequence[Facts]) -> str:
     passed = sum(all(outcomes.get(test) == "passed" for outcomes in facts.outcomes.values())
                  for facts in found for test in facts.outcomes["jail"])
     differ = sum(len(facts.differences) for facts in found)
-    return f"| {suite.name} | {version(suite.package)} | {tests} | {passed} | {tests - differ} | {differ} |\n"
+    run = f"{len(found)} of {len(suite.items)}"
+    return f"| {suite.name} | {suite.version or version(suite.package)} | {run} | {tests} | {passed} | {tests - differ} | {differ} |\n"
 
 
 def cell(text: str) -> str:

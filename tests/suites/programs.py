@@ -32,6 +32,7 @@ class Suite:
     package: str
     seconds: float
     items: list[Item] = field(default_factory=list)
+    version: str = ""  # where it isn't that of the package as it is installed
 
     def outcomes(self, item: Item, ended: Ended) -> dict[str, str]:
         """Of each test: passed, skipped, failed or hung."""
@@ -48,8 +49,10 @@ def lines_of(*command: str) -> list[str]:
 
 
 class Stressors(Suite):
+    title = "stress-ng"
+
     def __init__(self, is_long: bool) -> None:
-        super().__init__("stress-ng", "stress-ng", 15)
+        super().__init__(self.title, "stress-ng", 15)
         names = lines_of("stress-ng", "--stressors") if is_long else list(FEW_STRESSORS)
         self.items = [Item(name, ("stress-ng", f"--{name}", "1", f"--{name}-ops", "3", "-t", "1", "--temp-path", ".")) for name in names]
 
@@ -66,8 +69,10 @@ PYTHON = ("sh", "-c", "python3.11 -m test --junit-xml=tests.xml \"$@\" >log 2>&1
 
 
 class CPython(Suite):
+    title = "CPython"
+
     def __init__(self, is_long: bool) -> None:
-        super().__init__("CPython", "libpython3.11-testsuite", 300)
+        super().__init__(self.title, "libpython3.11-testsuite", 300)
         names = [name for name in lines_of("python3.11", "-m", "test", "--list-tests") if name not in NO_MODULES] if is_long else FEW_MODULES
         self.items = [Item(name, (*PYTHON, name)) for name in names]
 

@@ -29,9 +29,10 @@ class Ended:
 
 
 def run_until(command: Sequence[str | os.PathLike[str]], seconds: float, **more: object) -> Ended:
-    """With all that it started killed at the deadline: each command is a session of its own."""
+    """With all that it started killed at the deadline: each command is a session of its own. Signals that this program was started
+    without (a shell's background job ignores SIGINT) are as they should be."""
     with tempfile.TemporaryFile() as out:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, **more)  # type: ignore[call-overload]
+        child = subprocess.Popen(["/usr/bin/env", "--default-signal", *command], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, **more)  # type: ignore[call-overload]
         try:
             status = child.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -55,8 +56,8 @@ class Ways:
     def directory(self, files: Sequence[pathlib.Path] = ()) -> pathlib.Path:
         """The caller's own, with copies of these directories in it."""
         path = pathlib.Path(tempfile.mkdtemp(prefix="work-", dir=self.top))
-        for file in files:
-            shutil.copytree(file, path / file.name, symlinks=True)
+        if files:
+            subprocess.run(["cp", "-a", *files, path], check=True)
         subprocess.run(["chown", "-R", "--no-dereference", f"{UID}:{UID}", path], check=True)
         return path
 
