@@ -375,4 +375,15 @@ Checked decode(const Json& value, std::string_view path, Denials& out) {
   return reader.finish();
 }
 
+Checked decode(const Json& value, std::string_view path, LearnedProfile& out) {
+  constexpr std::size_t kMostFile = 1 << 20;
+  out = {};
+  ObjectReader reader(value, path);
+  reader.required("profile", string(kMostFile, out.profile));
+  reader.required("filter", string(kMostFile, out.filter));
+  reader.required("unread", any_number(out.unread));
+  reader.required("lost", any_number(out.lost));
+  return reader.finish();
+}
+
 }  // namespace sandboxd::protocol

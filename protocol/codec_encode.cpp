@@ -218,4 +218,8 @@ Json encode(const Denials& denials) {
   return {{"denials", std::move(list)}, {"forgotten", denials.forgotten}, {"untold", denials.untold}};
 }
 
+Json encode(const LearnedProfile& learned) {
+  return {{"profile", learned.profile}, {"filter", learned.filter}, {"unread", learned.unread}, {"lost", learned.lost}};
+}
+
 }  // namespace sandboxd::protocol

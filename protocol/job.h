@@ -205,6 +205,16 @@ struct Denials {
   bool operator==(const Denials&) const = default;
 };
 
+// What was learned of a jail, as the texts of two files: a profile, and the filter that it names. Whatever the jail's jobs did
+// shows in them, their paths and names of programs too.
+struct LearnedProfile {
+  std::string profile{};
+  std::string filter{};
+  std::uint64_t unread = 0;  // paths and addresses that could not be read, or that no profile can name
+  std::uint64_t lost = 0;    // what there was no room for
+  bool operator==(const LearnedProfile&) const = default;
+};
+
 // Now, of a live jail.
 struct JailStats {
   std::string jail{}, name{}, profile{};

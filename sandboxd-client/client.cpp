@@ -196,6 +196,14 @@ Expected<Denials> Client::why(const std::string& jail) noexcept {
   return denials;
 }
 
+Expected<LearnedProfile> Client::learned(const std::string& jail, const std::string& name) noexcept {
+  Expected<Json> answer = inside_->ask("org.sandboxd.Jail.Learned", {{"jail", jail}, {"name", name}});
+  if (!answer) return std::move(answer).error();
+  LearnedProfile learned;
+  if (const auto wrong = protocol::decode(*answer, "/parameters", learned)) return malformed(wrong->message());
+  return learned;
+}
+
 Expected<std::vector<Fact>> Client::update(const std::string& jail, const AskedLimits& limits) noexcept {
   Expected<Json> answer =
       inside_->ask("org.sandboxd.Jail.Update", {{"jail", jail}, {"limits", protocol::encode(limits)}});

@@ -73,6 +73,7 @@ Interface JailService::interface() {
            {"Inspect", method(&JailService::inspect)},
            {"Stats", to(stats)},
            {"Why", to(why)},
+           {"Learned", to(learned)},
            {"Update", to(update)},
            {"Events", method(&JailService::events)}}};
 }

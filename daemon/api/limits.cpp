@@ -40,6 +40,18 @@ void why(jails::Supervisor& supervisor, const CallPtr& call) {
   call->reply(protocol::encode(std::get<protocol::Denials>(answer)));
 }
 
+void learned(jails::Supervisor& supervisor, const CallPtr& call) {
+  std::string jail;
+  std::string name;
+  protocol::ObjectReader reader(call->parameters(), "/parameters");
+  reader.required("jail", protocol::string(kMaxJailName, jail));
+  reader.required("name", protocol::string(kMaxJailName, name));
+  if (const protocol::Checked wrong = reader.finish()) return call->fail(*wrong);
+  const auto answer = supervisor.learned(client_of(call->peer()), jail, name);
+  if (const auto* failure = std::get_if<jails::Failure>(&answer)) return fail(*call, *failure);
+  call->reply(protocol::encode(std::get<protocol::LearnedProfile>(answer)));
+}
+
 void update(jails::Supervisor& supervisor, const CallPtr& call) {
   std::string jail;
   protocol::AskedLimits limits;

@@ -1,4 +1,4 @@
-// org.sandboxd.Jail.Stats, Why and Update.
+// org.sandboxd.Jail.Stats, Why, Learned and Update.
 #pragma once
 
 #include "daemon/api/varlink.h"
@@ -8,6 +8,7 @@ namespace sandboxd::api {
 
 void stats(jails::Supervisor& supervisor, const CallPtr& call);
 void why(jails::Supervisor& supervisor, const CallPtr& call);
+void learned(jails::Supervisor& supervisor, const CallPtr& call);
 void update(jails::Supervisor& supervisor, const CallPtr& call);
 
 }  // namespace sandboxd::api

@@ -61,6 +61,7 @@ struct Plan {
   std::size_t port_count = 0;
   std::uint64_t landlock_fs = 0, landlock_net = 0, landlock_scoped = 0;
   bool explain = false;  // what the filter refuses is told to sandboxd (recorder.cpp)
+  bool learn = false;    // what it allows, too (learner.cpp)
 #if defined(SANDBOXD_FAULT)
   bool keep_capabilities = false;
 #else
@@ -118,7 +119,8 @@ void tell_full(const State& state);
 Outcome start_recorder(State& state);  // before the filter
 Outcome load_told_filter(State& state);
 bool is_recorder(int pid);
-void tell_untold();  // how many refused calls nobody was told of
+void tell_untold();                    // how many refused calls nobody was told of
+void tell_counts(const State& state);  // learner.cpp: how often what was told of was seen
 // plan.cpp
 Outcome read_plan(int fd, Plan& plan);
 

@@ -79,9 +79,9 @@ void read_tmpfs(wire::View& view, Plan& plan) {
 
 // No other build knows kKeepCapabilities.
 #if defined(SANDBOXD_FAULT)
-constexpr unsigned kKnownFlags = 7;
+constexpr unsigned kKnownFlags = 15;
 #else
-constexpr unsigned kKnownFlags = 3;
+constexpr unsigned kKnownFlags = 7;
 #endif
 
 }  // namespace
@@ -103,6 +103,7 @@ Outcome read_plan(int fd, Plan& plan) {
   if ((flags & ~kKnownFlags) != 0) view.fail();
   plan.job.merge_stderr = (flags & static_cast<unsigned>(wire::InitFlag::kMergeStderr)) != 0;
   plan.explain = (flags & static_cast<unsigned>(wire::InitFlag::kExplain)) != 0;
+  plan.learn = (flags & static_cast<unsigned>(wire::InitFlag::kLearn)) != 0;
 #if defined(SANDBOXD_FAULT)
   plan.keep_capabilities = (flags & static_cast<unsigned>(wire::InitFlag::kKeepCapabilities)) != 0;
 #endif

@@ -1,7 +1,12 @@
 // The recorder: where the plan asks that refused calls be told, the filter is loaded in another form, whose errno answers are
 // SECCOMP_RET_USER_NOTIF, and this process answers: it works out from the filter as it is in the plan which errno that gives,
-// tells sandboxd, and answers with exactly that. It never lets a call go on (SECCOMP_USER_NOTIF_FLAG_CONTINUE), and it reads no
-// memory of a job: the kernel gives it the call's number and its arguments as numbers.
+// tells sandboxd, and answers with exactly that. It reads no memory of a job: the kernel gives it the call's number and its
+// arguments as numbers.
+//
+// Under a profile that learns, the answers that allow are SECCOMP_RET_USER_NOTIF too (but for those of kPlain), and it lets such a
+// call go on (SECCOMP_USER_NOTIF_FLAG_CONTINUE), which decides nothing: the filter of the plan has allowed it already, by its
+// number and arguments, which nobody can change any more. What learner.cpp reads of the job's memory beside is for people to look
+// at, and may be another thing when the kernel reads it.
 //
 // A child of jail-init with its id, memory and descriptors, like a keeper, so that no job can signal, stop or trace it. Under a
 // filter of its own, of the calls below. When it ends, jail-init does, and with it the jail; calls that wait then get
@@ -20,6 +25,7 @@
 #include "base/bpf.h"
 #include "base/sys.h"
 #include "daemon/init/jobs.h"
+#include "daemon/init/learner.h"
 
 namespace sandboxd::init {
 namespace {
@@ -81,21 +87,23 @@ constexpr std::uint32_t kArch = AUDIT_ARCH_AARCH64;
 #endif
 
 long confine_recorder() {
-  static constexpr std::array kCalls = {SYS_ioctl, SYS_sendto, SYS_read,          SYS_openat,
-                                        SYS_close, SYS_getsid, SYS_clock_gettime, SYS_exit_group};
-  constexpr std::size_t kSize = kCalls.size() + 5;
-  std::array<sock_filter, kSize> filter{};
-  constexpr auto kAllow = static_cast<std::uint8_t>(kCalls.size());
+  static constexpr std::array kCalls = {SYS_ioctl,  SYS_sendto,        SYS_read,       SYS_openat,     SYS_close,
+                                        SYS_getsid, SYS_clock_gettime, SYS_exit_group, SYS_readlinkat, SYS_pread64};
+  // The last two are for learning.
+  constexpr std::size_t kMost = kCalls.size() + 5;
+  const std::size_t count = kCalls.size() - (g_recorder.state->plan.learn ? 0 : 2);
+  std::array<sock_filter, kMost> filter{};
+  const auto allow = static_cast<std::uint8_t>(count);
   filter[0] = {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)};
-  filter[1] = {BPF_JMP | BPF_JEQ | BPF_K, 0, static_cast<std::uint8_t>(kAllow + 1), kArch};
+  filter[1] = {BPF_JMP | BPF_JEQ | BPF_K, 0, static_cast<std::uint8_t>(allow + 1), kArch};
   filter[2] = {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)};
-  for (std::size_t i = 0; i < kCalls.size(); ++i) {
-    filter[3 + i] = {BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint8_t>(kAllow - i), 0,
+  for (std::size_t i = 0; i < count; ++i) {
+    filter[3 + i] = {BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint8_t>(allow - i), 0,
                      static_cast<std::uint32_t>(kCalls[i])};
   }
-  filter[kSize - 2] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS};
-  filter[kSize - 1] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
-  const sock_fprog program{kSize, filter.data()};
+  filter[count + 3] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS};
+  filter[count + 4] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+  const sock_fprog program{static_cast<unsigned short>(count + 5), filter.data()};
   return sys::raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
 }
 
@@ -190,8 +198,7 @@ void tell(const seccomp_notif& notif, int code) {
 }
 
 // What the filter would have answered. It was refused, so anything but an errno is a fault, and refused too.
-int errno_of(const Plan& plan, const seccomp_data& data) {
-  const std::uint32_t answer = run_filter({plan.filter, plan.filter_count}, data).value_or(SECCOMP_RET_KILL_PROCESS);
+int errno_of(std::uint32_t answer) {
   if ((answer & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_ERRNO) return ENOSYS;
   const std::uint32_t code = answer & SECCOMP_RET_DATA;
   return static_cast<int>(code < kMostErrno ? code : kMostErrno);
@@ -202,11 +209,19 @@ void answer_one(int listener) {
   const long got = sys::raw(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_RECV, &received);
   if (got == -EINTR || got == -ENOENT) return;  // who made the call was killed meanwhile
   if (got < 0) end_recorder(1);
-  const int code = errno_of(g_recorder.state->plan, received.notif.data);
-  tell(received.notif, code);
+  const Plan& plan = g_recorder.state->plan;
+  const std::uint32_t answer =
+      run_filter({plan.filter, plan.filter_count}, received.notif.data).value_or(SECCOMP_RET_KILL_PROCESS);
   seccomp_notif_resp response{};
   response.id = received.notif.id;
-  response.error = -code;
+  if (plan.learn && answer == SECCOMP_RET_ALLOW) {
+    if (!learn_call(received.notif)) end_recorder(1);
+    response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  } else {
+    const int code = errno_of(answer);
+    tell(received.notif, code);
+    response.error = -code;
+  }
   const long sent = sys::raw(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
   if (sent < 0 && sent != -ENOENT && sent != -EINTR) end_recorder(1);
 }
@@ -214,6 +229,7 @@ void answer_one(int listener) {
 void recorder_main(void*) {
   const int inner = g_recorder.inner;
   char ready = 1;
+  if (g_recorder.state->plan.learn && !be_learner(g_recorder.state->plan)) end_recorder(1);
 #if !defined(SANDBOXD_INIT_WITH_LIBC)
   // A sanitizer's run-time may call what it likes.
   if (confine_recorder() < 0) end_recorder(1);
@@ -227,10 +243,46 @@ void recorder_main(void*) {
   for (;;) answer_one(listener);
 }
 
+// What jail-init can't do without, or jobs do all the time: not told of, and in every profile that is learned (the filter file
+// jail-init.json). jail-init waits, reads, tells and ends by these, whatever becomes of the recorder.
+constexpr std::array kPlain = {SYS_read,         SYS_write, SYS_close, SYS_sendto, SYS_sendmsg,      SYS_recvmsg,
+                               SYS_recvfrom,     SYS_ppoll, SYS_wait4, SYS_exit,   SYS_exit_group,   SYS_kill,
+                               SYS_rt_sigreturn, SYS_futex, SYS_lseek, SYS_fstat,  SYS_clock_gettime};
+
+// The answers that allow go to a tail that tells the plain from the others: behind the filter's own decision, so it widens nothing.
+std::size_t add_learning(std::size_t count) {
+  const std::size_t tail = count;
+  if (tail + kPlain.size() + 3 > g_told.size()) return 0;
+  for (std::size_t i = 0; i < tail; ++i) {
+    sock_filter& row = g_told[i];
+    if (row.code == (BPF_RET | BPF_K) && row.k == SECCOMP_RET_ALLOW)
+      row = {BPF_JMP | BPF_JA, 0, 0, static_cast<std::uint32_t>(tail - i - 1)};
+  }
+  g_told[count++] = {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)};
+  for (std::size_t i = 0; i < kPlain.size(); ++i) {
+    g_told[count++] = {BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint8_t>(kPlain.size() - i), 0,
+                       static_cast<std::uint32_t>(kPlain[i])};
+  }
+  g_told[count++] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF};
+  g_told[count++] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+  return count;
+}
+
+// Its length; 0: too long.
+std::size_t make_told_filter(const Plan& plan) {
+  for (std::size_t i = 0; i < plan.filter_count; ++i) {
+    sock_filter& row = g_told[i];
+    row = plan.filter[i];
+    const bool refuses = row.code == (BPF_RET | BPF_K) && (row.k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO;
+    if (refuses && plan.explain) row.k = SECCOMP_RET_USER_NOTIF;
+  }
+  return plan.learn ? add_learning(plan.filter_count) : plan.filter_count;
+}
+
 }  // namespace
 
 Outcome start_recorder(State& state) {
-  if (!state.plan.explain) return {};
+  if (!state.plan.explain && !state.plan.learn) return {};
   g_recorder.state = &state;
   int pair[2] = {-1, -1};
   if (const long r = sys::raw(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, &pair[0]); r < 0)
@@ -252,14 +304,9 @@ Outcome start_recorder(State& state) {
 }
 
 Outcome load_told_filter(State& state) {
-  const Plan& plan = state.plan;
-  for (std::size_t i = 0; i < plan.filter_count; ++i) {
-    sock_filter& row = g_told[i];
-    row = plan.filter[i];
-    const bool refuses = row.code == (BPF_RET | BPF_K) && (row.k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO;
-    if (refuses) row.k = SECCOMP_RET_USER_NOTIF;
-  }
-  const sock_fprog program{static_cast<unsigned short>(plan.filter_count), g_told.data()};
+  const std::size_t count = make_told_filter(state.plan);
+  if (count == 0) return {-E2BIG, "the filter and what learning adds to it"};
+  const sock_fprog program{static_cast<unsigned short>(count), g_told.data()};
   long listener = sys::raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kFlags | kWaitKillable, &program);
   if (listener == -EINVAL) listener = sys::raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kFlags, &program);
   if (listener < 0) return {listener, "seccomp SECCOMP_FILTER_FLAG_NEW_LISTENER"};

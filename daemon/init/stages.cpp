@@ -34,6 +34,7 @@ std::uint64_t usec_of(const timeval& time) {
 
 void report_exit(const State& state, Job& job) {
   tell_untold();
+  tell_counts(state);
   send_event(state, exit_record(job));
   job.reported = true;
   if (job.number == wire::kFirstJob) end_jail();  // the kernel kills the rest

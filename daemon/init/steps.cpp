@@ -137,7 +137,7 @@ Outcome restrict_by_landlock(State& state) {
 }
 
 Outcome load_filter(State& state) {
-  if (state.plan.explain) return load_told_filter(state);
+  if (state.plan.explain || state.plan.learn) return load_told_filter(state);
   const sock_fprog program{static_cast<unsigned short>(state.plan.filter_count),
                            const_cast<sock_filter*>(state.plan.filter)};
   return {sys::raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "seccomp SECCOMP_SET_MODE_FILTER"};

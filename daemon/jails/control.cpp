@@ -44,7 +44,9 @@ bool are_streams(const std::vector<UniqueFd>& fds) {
   return true;
 }
 
-bool is_known(wire::InitEvent event) { return event >= wire::InitEvent::kStreams && event <= wire::InitEvent::kDenied; }
+bool is_known(wire::InitEvent event) {
+  return event >= wire::InitEvent::kStreams && event <= wire::InitEvent::kLearned;
+}
 
 }  // namespace
 
@@ -120,6 +122,12 @@ bool Control::may_deny(const wire::InitEventRecord& record) {
   return ++denials_ <= seconds * wire::kDeniedPerSecond;
 }
 
+bool Control::may_come(const wire::InitEventRecord& record) {
+  if (record.event == wire::InitEvent::kDenied) return may_deny(record);
+  if (record.event == wire::InitEvent::kLearned) return ++learned_ <= most_learned_;
+  return ++events_ <= most_events_;
+}
+
 void Control::expect_denials() { denials_since_ = monotonic_usec(); }
 
 bool Control::take(Packet& packet) {
@@ -131,8 +139,7 @@ bool Control::take(Packet& packet) {
   const bool expected = streams ? are_streams(packet.fds) : packet.fds.empty();
   if (!expected) release_promptly(std::move(packet.fds));
   if (!is_known(record.event)) return breach("an unknown event");
-  if (record.event == wire::InitEvent::kDenied ? !may_deny(record) : ++events_ > most_events_)
-    return breach("too many events");
+  if (!may_come(record)) return breach("too many events");
   if (!expected && streams) return breach("streams that are neither a job's pipes nor its terminal");
   if (!expected) return breach("descriptors with an event that has none");
   if (!streams) {

@@ -35,6 +35,8 @@ class Control {
   void expect_answer() { ++most_events_; }
   // Refused calls may be told, as many as wire/init_control.h says.
   void expect_denials();
+  // What its jobs do may be told, as much as wire/init_control.h says.
+  void expect_learning() { most_learned_ = wire::kMostLearned; }
   void close();
 
  private:
@@ -44,6 +46,7 @@ class Control {
   [[nodiscard]] Result<Packet> receive() const;
   [[nodiscard]] bool read_one();  // false: nothing more for now
   bool take(Packet& packet);
+  bool may_come(const wire::InitEventRecord& record);
   bool may_deny(const wire::InitEventRecord& record);
   bool breach(const std::string& why);
 
@@ -51,6 +54,7 @@ class Control {
   IoWatch watch_;
   Callbacks callbacks_;
   std::uint64_t denials_since_ = 0, denials_ = 0;
+  std::uint64_t learned_ = 0, most_learned_ = 0;
   std::uint64_t events_ = 0;
   std::uint64_t most_events_ = 2 * kEventsPerJob;  // a jail of one job
 };

@@ -143,6 +143,7 @@ Status Jail::watch(std::vector<UniqueFd> fds) {
   meter_.take(fds);
   if (!is_seqpacket(control.get())) return make_error("the control socket is not one");
   if (plan_.explain_denials) control_.expect_denials();
+  if (plan_.learn) control_.expect_learning();
   TRY(control_.start(services_.loop, std::move(control),
                      {[this](std::uint32_t job, std::vector<UniqueFd> streams) { on_streams(job, std::move(streams)); },
                       [this](const wire::InitEventRecord& record) { on_event(record); },
@@ -212,6 +213,7 @@ Status Jail::take_streams(std::vector<UniqueFd> fds) {
 
 void Jail::on_event(const wire::InitEventRecord& record) {
   if (record.event == wire::InitEvent::kDenied) return on_denied(record);
+  if (record.event == wire::InitEvent::kLearned) return on_learned(record);
   if (record.job > wire::kFirstJob) {
     const auto found = jobs_.find(record.job);
     if (found == jobs_.end()) return on_breach("an event of a job that nobody asked for");
@@ -241,6 +243,7 @@ void Jail::on_event(const wire::InitEventRecord& record) {
     case wire::InitEvent::kJobReady:
     case wire::InitEvent::kJobGone:
     case wire::InitEvent::kDenied:
+    case wire::InitEvent::kLearned:
     case wire::InitEvent::kJobStarted: return;
   }
 }

@@ -26,6 +26,7 @@
 #include "daemon/jails/job_log.h"
 #include "daemon/jails/kill_ladder.h"
 #include "daemon/jails/launcher_client.h"
+#include "daemon/jails/learned.h"
 #include "daemon/jails/limit_watch.h"
 #include "daemon/jails/meter.h"
 #include "daemon/jails/refusals.h"
@@ -106,6 +107,9 @@ class Jail : public std::enable_shared_from_this<Jail> {
 
   // jail_denials.cpp
   [[nodiscard]] protocol::Denials denials() const { return refusals_.all(); }
+  [[nodiscard]] bool learns() const { return plan_.learn && profiles_; }
+  // Of a jail that learns, once it has ended.
+  [[nodiscard]] protocol::LearnedProfile learned(const std::string& name) const;
   [[nodiscard]] bool explains() const { return plan_.explain_denials; }
 
   // jail_limits.cpp
@@ -156,6 +160,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
 
   // jail_denials.cpp
   void on_denied(const wire::InitEventRecord& record);
+  void on_learned(const wire::InitEventRecord& record);
   void note_limit(const protocol::JobReport& report);
   void note_limit_event(const std::string& kind);
   void tell(protocol::Denial denial);
@@ -216,6 +221,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
   Clocks clocks_;
   LimitWatch limit_watch_;
   Refusals refusals_;
+  Learned learned_;
   std::vector<protocol::Enforced> enforced_;
   std::vector<std::string> unenforced_;
   IoWatch gone_watch_;

@@ -41,6 +41,16 @@ void Jail::on_denied(const wire::InitEventRecord& record) {
   tell(std::move(denial));
 }
 
+void Jail::on_learned(const wire::InitEventRecord& record) {
+  wire::LearnedPart part;
+  std::memcpy(&part, record.text, sizeof part);
+  if (!learned_.take(part)) on_breach("something learned that is malformed");
+}
+
+protocol::LearnedProfile Jail::learned(const std::string& name) const {
+  return learned_profile(name, learned_, shown_argv_, plan_, *profiles_);
+}
+
 // What the job itself asked for is its own, the jail's is everybody's.
 void Jail::note_limit(const protocol::JobReport& report) {
   const std::string limit = limit_of(report.verdict);

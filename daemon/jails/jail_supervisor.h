@@ -31,6 +31,8 @@ class JailSupervisor final : public Supervisor {
   std::variant<std::vector<protocol::JailStats>, Failure> stats(const Client& client,
                                                                 const std::optional<std::string>& jail) override;
   std::variant<protocol::Denials, Failure> why(const Client& client, const std::string& jail) override;
+  std::variant<protocol::LearnedProfile, Failure> learned(const Client& client, const std::string& jail,
+                                                          const std::string& profile) override;
   void update(const Client& client, const std::string& jail, const protocol::AskedLimits& limits,
               std::function<void(std::variant<std::vector<protocol::Fact>, Failure>)> done) override;
   void wait(const Client& client, const std::string& jail,

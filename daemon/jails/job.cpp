@@ -174,6 +174,7 @@ void Job::on_event(const wire::InitEventRecord& record) {
       return maybe_report();
     case wire::InitEvent::kFull: return links_.breach("an answer of a job that is the jail's");
     case wire::InitEvent::kDenied:
+    case wire::InitEvent::kLearned:
     case wire::InitEvent::kStreams: return;
   }
 }

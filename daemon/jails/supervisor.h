@@ -146,6 +146,10 @@ class Supervisor {
                                                                         const std::optional<std::string>& jail) = 0;
   // What its jobs asked for and did not get.
   virtual std::variant<protocol::Denials, Failure> why(const Client& client, const std::string& jail) = 0;
+  // What a profile named `profile` says that lets an ended jail's jobs do what they did, and no more; of a jail of a profile that
+  // learns, for an administrator.
+  virtual std::variant<protocol::LearnedProfile, Failure> learned(const Client& client, const std::string& jail,
+                                                                  const std::string& profile) = 0;
   // New limits of a live jail; what is in force then, read back by the launcher.
   virtual void update(const Client& client, const std::string& jail, const protocol::AskedLimits& limits,
                       std::function<void(std::variant<std::vector<protocol::Fact>, Failure>)> done) = 0;

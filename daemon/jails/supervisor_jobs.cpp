@@ -298,6 +298,16 @@ std::variant<protocol::Denials, Failure> JailSupervisor::why(const Client& clien
   return jail->denials();
 }
 
+std::variant<protocol::LearnedProfile, Failure> JailSupervisor::learned(const Client& client, const std::string& name,
+                                                                        const std::string& profile) {
+  if (!client.admin) return Denied{"learn", "the administrator, by admin.sock"};
+  const auto jail = table_.find(client, name);
+  if (!jail) return no_jail(name);
+  if (!jail->learns()) return InvalidArgument{"/parameters/jail", name, "a jail of a profile that learns"};
+  if (!jail->told()) return InvalidArgument{"/parameters/jail", name, "a jail that has ended"};
+  return jail->learned(profile);
+}
+
 void JailSupervisor::update(const Client& client, const std::string& name, const protocol::AskedLimits& limits,
                             std::function<void(std::variant<std::vector<protocol::Fact>, Failure>)> done) {
   if (!audit_.accepting()) return done(Unavailable{"audit", "records can't be written: nothing changes without one"});

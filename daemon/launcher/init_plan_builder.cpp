@@ -22,6 +22,7 @@ wire::InitPlan make_init_plan(const wire::JailPlan& plan, const wire::Profile& p
   init.stdio = static_cast<std::uint8_t>(plan.job.stdio);
   init.merge_stderr = plan.job.merge_stderr;
   init.explain = plan.explain_denials;
+  init.learn = plan.learn;
   init.rows = plan.job.rows;
   init.columns = plan.job.columns;
   add_limit(init, RLIMIT_NOFILE, plan.limits.nofile);

@@ -195,7 +195,7 @@ Step Launch::make_cgroup() {
   STEP("cgroup", populated);
   if (*populated) return StepError{"cgroup", sys_error_code(EBUSY, "a new cgroup is not empty"), false};
   STEP("cgroup", note_profile(*cgroup_, profile_.hash));
-  const std::uint64_t reserve = (plan_.session ? kSessionReserve : 0) + (plan_.explain_denials ? kRecorderReserve : 0);
+  const std::uint64_t reserve = (plan_.session ? kSessionReserve : 0) + (plan_.has_recorder() ? kRecorderReserve : 0);
   auto holding = hold_limits(plan_.limits, host_.jails, host_.profiles.config, host_.proc_dir, reserve);
   if (!holding.ok()) return StepError{"limits", std::move(holding).error(), false};
   holding_ = std::move(holding).value();

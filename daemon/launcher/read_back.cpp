@@ -238,7 +238,7 @@ Result<std::string> cgroup_of(int process) {
 Result<std::int32_t> find_job(int proc_dir, const cgroups::Cgroup& cgroup, const Expected& expected) {
   TRY_ASSIGN(std::vector<std::int32_t> pids, cgroup.processes());
   const std::size_t count = pids.size();
-  const bool tells = expected.plan->explain_denials;
+  const bool tells = expected.plan->has_recorder();
   std::erase(pids, expected.init_pid);
   for (auto pid = pids.begin(); tells && pid != pids.end(); ++pid) {
     TRY_ASSIGN(const UniqueFd process, open_process(proc_dir, *pid));

@@ -66,6 +66,7 @@ Json allowed_json(const wire::Profile& profile) {
           {"unix_sockets", name_of(profile.unix_sockets, {"none", "any"})},
           {"user_root", profile.user_root},
           {"nested", profile.nested},
+          {"learn", profile.learn},
           {"tmpfs_free", profile.tmpfs_free},
           {"tmpfs", tmpfs_json(profile.tmpfs)},
           {"terminals", profile.terminals},

@@ -147,6 +147,7 @@ wire::RootKind root_of(protocol::Root root) {
 }  // namespace
 
 Outcome make_plan(const JobSpec& spec, const wire::Profile& profile, const Context& context) {
+  if (!context.admin && profile.learn) return Denied{"learn", "the administrator, by admin.sock"};
   if (!context.admin && !wire::may_use(profile.who, context.uid, context.gid, context.groups))
     return Denied{fmt::format("profile {}: users", quoted(profile.name)), to_text(profile.who)};
   if (auto wrong = check_spec(spec, context)) return std::move(*wrong);
@@ -183,6 +184,7 @@ Outcome make_plan(const JobSpec& spec, const wire::Profile& profile, const Conte
   put_job(spec, plan);
   plan.session = context.session;
   plan.explain_denials = spec.explain_denials;
+  plan.learn = profile.learn;
   if (plan.session) plan.job.stdio = wire::StdioMode::kNull;
   if (auto breach = wire::find_breach(plan, profile)) return refusal_of(std::move(*breach));
   return plan;

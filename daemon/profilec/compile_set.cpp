@@ -100,6 +100,7 @@ wire::Profile to_wire(const filters::Profile& from) {
   profile.unix_sockets = from.unix_sockets == "any" ? wire::UnixSockets::kAny : wire::UnixSockets::kNone;
   profile.user_root = from.user_root;
   profile.nested = from.nested;
+  profile.learn = from.learn;
   profile.tmpfs_free = from.tmpfs_free;
   for (const filters::ProfileTmpfs& tmpfs : from.tmpfs)
     profile.tmpfs.push_back({tmpfs.path, tmpfs.size, tmpfs.inodes, tmpfs.mode});

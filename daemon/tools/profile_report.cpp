@@ -56,6 +56,7 @@ std::string resolved_json(const filters::Profile& profile) {
                 {"unix_sockets", profile.unix_sockets},
                 {"user_root", profile.user_root},
                 {"nested", profile.nested},
+                {"learn", profile.learn},
                 {"tmpfs", tmpfs},
                 {"tmpfs_free", profile.tmpfs_free},
                 {"etc", profile.etc},

@@ -38,6 +38,9 @@ enum class InitEvent : std::uint32_t {
   // value = how many were refused since the last without being told, job = 0 where it isn't known whose it is, text = the bytes
   // of a DeniedCall. At most kDeniedPerSecond a second.
   kDenied = 9,
+  // What a job did that the filter allows, when it is new; only under a profile that learns. text = the bytes of a LearnedPart. At
+  // most kMostLearned in a jail's life.
+  kLearned = 10,
 };
 enum class InitCommand : std::uint32_t {
   kSignal = 1,     // value = signal number, to the job's process group
@@ -72,6 +75,38 @@ struct DeniedCall {
   std::uint64_t args[6] = {};
 };
 static_assert(std::is_trivially_copyable_v<DeniedCall> && sizeof(DeniedCall) <= sizeof(InitEventRecord::text));
+
+// A text is told before what names it, in pieces where it is long, and once. Numbers of texts and of entries count up from 0; text 0
+// is jail-init itself.
+enum class LearnedKind : std::uint32_t {
+  kText = 1,  // id = the text's number, a = bytes that follow, b = 1: more of it comes
+  kCall =
+      2,  // id = the entry's number, program = a text, a = the call's number, b = what of its arguments counts (learned.h)
+  kPath = 3,    // id, program, a = bits of LearnedAccess, b = a text
+  kPort = 4,    // id, program, a = LearnedPort, b = the port
+  kCounts = 5,  // id = the first entry, a = how many, bytes = u32 each: how often it was seen
+  kUnread = 6,  // b = paths and addresses that could not be read, so far, a = what there was no room for, so far
+};
+enum class LearnedAccess : std::uint32_t { kRead = 1, kWrite = 2, kExecute = 4 };
+enum class LearnedPort : std::uint32_t { kConnect = 1, kBind = 2 };
+inline constexpr std::uint32_t kMostLearned = 16384;
+inline constexpr std::uint32_t kMostLearnedTexts = 4096;
+inline constexpr std::uint32_t kMostLearnedEntries = 4096;
+
+struct LearnedPart {
+  LearnedKind kind{};
+  std::uint32_t id = 0;
+  std::uint32_t program = 0;
+  std::uint32_t a = 0;
+  std::uint64_t b = 0;
+  char bytes[96] = {};
+};
+static_assert(std::is_trivially_copyable_v<LearnedPart> && sizeof(LearnedPart) == sizeof(InitEventRecord::text));
+
+// A socket's family, type without its flags, and protocol, in one number.
+constexpr std::uint64_t learned_socket(std::uint64_t family, std::uint64_t type, std::uint64_t protocol) {
+  return (family & 0xFFFF) << 32 | (type & 0xF) << 16 | (protocol & 0xFFFF);
+}
 
 struct InitCommandRecord {
   InitCommand command{};

@@ -54,7 +54,8 @@ std::vector<std::uint8_t> encode_init_plan(const InitPlan& plan) {
   writer.put(plan.wall_time);
   writer.put(plan.stdio);
   unsigned flags = (plan.merge_stderr ? static_cast<unsigned>(InitFlag::kMergeStderr) : 0U) |
-                   (plan.explain ? static_cast<unsigned>(InitFlag::kExplain) : 0U);
+                   (plan.explain ? static_cast<unsigned>(InitFlag::kExplain) : 0U) |
+                   (plan.learn ? static_cast<unsigned>(InitFlag::kLearn) : 0U);
 #if defined(SANDBOXD_FAULT)
   flags |= plan.keep_capabilities ? static_cast<unsigned>(InitFlag::kKeepCapabilities) : 0U;
 #endif

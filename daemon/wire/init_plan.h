@@ -21,8 +21,9 @@ namespace sandboxd::wire {
 
 inline constexpr std::uint32_t kInitPlanMagic = 0x49584253;  // "SBXI"
 
-// Bits. kExplain: refused calls are told. kKeepCapabilities: in the preset `fault` only, jobs drop none.
-enum class InitFlag : std::uint8_t { kMergeStderr = 1, kExplain = 2, kKeepCapabilities = 4 };
+// Bits. kExplain: refused calls are told. kLearn: those that are allowed, too. kKeepCapabilities: in the preset `fault` only,
+// jobs drop none.
+enum class InitFlag : std::uint8_t { kMergeStderr = 1, kExplain = 2, kLearn = 4, kKeepCapabilities = 8 };
 
 struct RlimitRow {
   std::uint32_t resource = 0;
@@ -49,6 +50,7 @@ struct InitPlan {
   std::uint8_t stdio = 0;
   bool merge_stderr = false;
   bool explain = false;
+  bool learn = false;
 #if defined(SANDBOXD_FAULT)
   bool keep_capabilities = false;
 #endif

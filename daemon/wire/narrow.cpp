@@ -144,6 +144,11 @@ std::optional<Found> check_network(const JailPlan& plan, const Profile& profile)
 }
 
 // Not "at most": the filter is the profile's own, so that a plan can't say anything else and be true.
+std::optional<Found> check_learn(const JailPlan& plan, const Profile& profile) {
+  if (plan.learn == profile.learn) return {};
+  return Found{name_in(plan.learn, {"false", "true"}), name_in(profile.learn, {"false", "true"})};
+}
+
 std::optional<Found> check_unix_sockets(const JailPlan& plan, const Profile& profile) {
   if (plan.unix_sockets == profile.unix_sockets) return {};
   return Found{name_in(plan.unix_sockets, {"none", "any"}), name_in(profile.unix_sockets, {"none", "any"})};
@@ -450,6 +455,7 @@ constexpr std::array kRules = {
     Rule{"proc", Kind::kWide, check_proc},
     Rule{"network", Kind::kWide, check_network},
     Rule{"unix_sockets", Kind::kWide, check_unix_sockets},
+    Rule{"learn", Kind::kWide, check_learn},
     Rule{"stdio", Kind::kMalformed, check_stdio},
     Rule{"terminals", Kind::kWide, check_terminals},
     Rule{"workspace", Kind::kWide, check_workspace},

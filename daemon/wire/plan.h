@@ -112,8 +112,10 @@ struct JailPlan {
   std::uint32_t terminals = kDefaultTerminals;  // of the jail's devpts; 0: none can be opened
   bool session = false;          // no first job (job.argv is empty): jobs come by jail-init's control socket
   bool explain_denials = false;  // calls that the filter refuses are told (init_control.h, kDenied)
+  bool learn = false;            // exactly the profile's: calls that it allows are told (init_control.h, kLearned)
   JobPlan job{};
 
+  [[nodiscard]] bool has_recorder() const { return explain_denials || learn; }
   template <class A> void fields(A& a) {
     a(number);
     a(jail);
@@ -139,6 +141,7 @@ struct JailPlan {
     a(terminals);
     a(session);
     a(explain_denials);
+    a(learn);
     a(job);
   }
   bool operator==(const JailPlan&) const = default;

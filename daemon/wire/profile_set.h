@@ -122,6 +122,7 @@ struct Profile {
   UnixSockets unix_sockets = UnixSockets::kNone;
   bool user_root = true;           // --user root: the job sees itself as uid 0, without any capability
   bool nested = false;             // jobs may make user namespaces and mounts; Landlock rules nothing about files then
+  bool learn = false;              // what its jobs do is recorded
   bool tmpfs_free = true;          // a request may ask for further tmpfs mounts within scratch_max and inodes_max
   std::vector<Tmpfs> tmpfs{};      // always there; sizes are defaults and caps
   std::vector<std::string> etc{};  // names below the host's /etc that are shown (ld.so.cache ...)
@@ -147,6 +148,7 @@ struct Profile {
     a(unix_sockets);
     a(user_root);
     a(nested);
+    a(learn);
     a(tmpfs_free);
     a(tmpfs);
     a(etc);

@@ -31,7 +31,7 @@ _sandboxctl_value() {
 
 _sandboxctl() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs="run explain create exec attach ps stats why update inspect freeze thaw extend rm jobs wait logs signal kill cp files events profile info doctor
+    local verbs="run learn explain create exec attach ps stats why update inspect freeze thaw extend rm jobs wait logs signal kill cp files events profile info doctor
         audit"
     local common="--json --socket --help -h"
     local jail="--profile --name --label --workspace --workspace-dir --at --bind --ro-bind --root --tmpfs --dir --hostname --user
@@ -40,7 +40,7 @@ _sandboxctl() {
     local variables="--workdir -w --env -e --env-file --timeout"
     local streams="--tty -t --detach -d --detach-keys --log --merge-stderr --stdio"
     local -A options=(
-        [run]="$jail $limits $variables $streams" [explain]="$jail $limits $variables $streams"
+        [run]="$jail $limits $variables $streams" [learn]="--output -o $jail $limits $variables $streams" [explain]="$jail $limits $variables $streams"
         [create]="$jail $limits $variables --ttl"
         [exec]="$variables $streams --nofile --file-size-max --file-size --output-max --keep-survivors --explain-denials" [attach]="--detach-keys --replay"
         [ps]="--label" [stats]="--watch -w" [why]="" [update]="--memory-max --memory-high --memory-swap-max --cpu-max --cpu-weight --pids-max

@@ -49,6 +49,7 @@ struct Verb {
 
 // One for each file of verbs.
 extern const std::span<const Verb> kRunVerbs;
+extern const std::span<const Verb> kLearnVerbs;
 extern const std::span<const Verb> kJailVerbs;
 extern const std::span<const Verb> kLimitVerbs;
 extern const std::span<const Verb> kJobVerbs;

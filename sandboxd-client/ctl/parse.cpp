@@ -178,8 +178,8 @@ int run_command_line(std::vector<std::string> words) {
   Globals globals;
   add_globals(Options(root), globals);
   std::vector<Bound> bound;
-  for (const auto verbs :
-       {kRunVerbs, kJailVerbs, kLimitVerbs, kJobVerbs, kCopyVerbs, kFileVerbs, kEventVerbs, kHostVerbs, kToolVerbs}) {
+  for (const auto verbs : {kRunVerbs, kLearnVerbs, kJailVerbs, kLimitVerbs, kJobVerbs, kCopyVerbs, kFileVerbs,
+                           kEventVerbs, kHostVerbs, kToolVerbs}) {
     for (const Verb& verb : verbs) add_verb(root, verb, words, globals, bound);
   }
   const std::string first_word = words.empty() ? std::string() : words.front();

@@ -41,6 +41,9 @@ class Session {
   Session(const Invocation& invocation, client::Job job, UniqueFd signals, SessionOptions options);
   // The exit status.
   int run();
+  // After run(): whether the job's end was told, and whose it was.
+  [[nodiscard]] bool reported() const { return report_.has_value(); }
+  [[nodiscard]] std::string jail() const { return job_.jail(); }
 
  private:
   [[nodiscard]] bool over() const;

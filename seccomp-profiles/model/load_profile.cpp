@@ -110,6 +110,10 @@ Status read_nested(const Cursor& at, Profile& profile) {
   return {};
 }
 
+Status read_learn(const Cursor& at, Profile& profile) {
+  TRY_ASSIGN(profile.learn, at.boolean());
+  return {};
+}
 Status read_user_root(const Cursor& at, Profile& profile) {
   TRY_ASSIGN(profile.user_root, at.boolean());
   return {};
@@ -321,6 +325,7 @@ constexpr std::array kProfileKeys = {
     ProfileKey{"terminals", read_terminals, false},
     ProfileKey{"landlock", read_landlock_key, false},
     ProfileKey{"nested", read_nested, false},
+    ProfileKey{"learn", read_learn, false},
     ProfileKey{"reasons", read_reasons, false},
 };
 

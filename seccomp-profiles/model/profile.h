@@ -77,6 +77,7 @@ struct Profile {
   std::string unix_sockets{};            // none, any
   bool user_root = false;
   bool nested = false;  // jobs may make namespaces and mounts of their own
+  bool learn = false;   // what its jobs do is recorded, for a profile to be made of
   bool tmpfs_free = false;
   std::vector<ProfileTmpfs> tmpfs{};
   std::vector<std::string> etc{};

@@ -177,6 +177,9 @@ class SANDBOXD_CLIENT_API Client {
 
   Expected<std::vector<JailInfo>> list() noexcept;
   Expected<JailInfo> inspect(const std::string& jail) noexcept;
+  // Files of a profile, and of its filter, both named `name`, which let an ended jail's jobs do what they did; of a jail whose
+  // profile learns, and for the administrator.
+  Expected<LearnedProfile> learned(const std::string& jail, const std::string& name) noexcept;
   // What its jobs asked for and did not get; of an ended jail too, as long as it is remembered.
   Expected<Denials> why(const std::string& jail) noexcept;
   // What live jails use now: one by id or name, or all that list() has.

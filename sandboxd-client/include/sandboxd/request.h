@@ -23,6 +23,7 @@ using protocol::JobInfo;
 using protocol::JobReport;
 using protocol::JobSpec;
 using protocol::Labels;
+using protocol::LearnedProfile;
 using protocol::Network;
 using protocol::Root;
 using protocol::Stdio;

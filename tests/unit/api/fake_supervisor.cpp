@@ -80,6 +80,13 @@ FakeSupervisor::OrFailure<std::vector<protocol::JailStats>> FakeSupervisor::stat
   return std::vector<protocol::JailStats>{stats};
 }
 
+FakeSupervisor::OrFailure<protocol::LearnedProfile> FakeSupervisor::learned(const Client& client,
+                                                                            const std::string& jail,
+                                                                            const std::string& profile) {
+  if (!client.admin) return jails::Denied{"learn", "the administrator, by admin.sock"};
+  return protocol::LearnedProfile{jail, profile, 1, 2};
+}
+
 FakeSupervisor::OrFailure<protocol::Denials> FakeSupervisor::why(const Client& client, const std::string& jail) {
   if (find(client, jail) == nullptr) return Failure(NotFound{"jail", jail});
   protocol::Denial denial;

@@ -62,6 +62,8 @@ class FakeSupervisor final : public jails::Supervisor {
                std::function<void(OrFailure<protocol::JailInfo>)> done) override;
   OrFailure<std::vector<protocol::JailStats>> stats(const jails::Client& client,
                                                     const std::optional<std::string>& jail) override;
+  OrFailure<protocol::LearnedProfile> learned(const jails::Client& client, const std::string& jail,
+                                              const std::string& profile) override;
   OrFailure<protocol::Denials> why(const jails::Client& client, const std::string& jail) override;
   void update(const jails::Client& client, const std::string& jail, const protocol::AskedLimits& limits,
               std::function<void(OrFailure<std::vector<protocol::Fact>>)> done) override;

@@ -38,7 +38,7 @@ TEST(CompileSet, ShipsItsProfiles) {
   const TempTree tree;
   const Result<wire::ProfileSet> set = compile_set(with_folder(tree));
   ASSERT_TRUE(set.ok()) << set.error().message();
-  ASSERT_EQ(set->profiles.size(), 13U);
+  ASSERT_EQ(set->profiles.size(), 14U);
   const wire::Profile* normal = set->find("default");
   ASSERT_NE(normal, nullptr);
   EXPECT_EQ(normal->roots, 7U);

@@ -120,13 +120,13 @@ TEST_F(ProfileReport, ShippedProfilesGiveAReasonForEachLine) {
         EXPECT_TRUE(profile->reasons.contains(key + "." + inner)) << name << " " << key << "." << inner;
     }
   }
-  EXPECT_EQ(with_reasons, 10);
+  EXPECT_EQ(with_reasons, 11);
 }
 
 TEST_F(ProfileReport, TheUsersPageHasEachReason) {
   const std::string text = page("profiles.md");
   for (const std::string name :
-       {"agent", "build", "elixir", "go", "nested", "node", "python", "ruby", "rust", "scanner"}) {
+       {"agent", "build", "elixir", "go", "learn", "nested", "node", "python", "ruby", "rust", "scanner"}) {
     const Result<filters::Profile> profile = filters::load_profile(name, files_.profile_source());
     ASSERT_TRUE(profile.ok());
     EXPECT_THAT(text, HasSubstr(reasons_table(*profile))) << "make it anew: sandboxd-profile reasons";
