@@ -134,6 +134,8 @@ std::vector<Case> view_cases() {
          q.networks = 1;
        }},
       {"terminals wider", "terminals", [](auto& p, auto& q) { p.terminals = q.terminals + 1; }},
+      {"learning that the profile doesn't say", "learn", [](auto& p, auto&) { p.learn = true; }},
+      {"no learning where the profile says it", "learn", [](auto&, auto& q) { q.learn = true; }},
       {"unix sockets wider", "unix_sockets", [](auto& p, auto&) { p.unix_sockets = UnixSockets::kAny; }},
       {"unix sockets that the filter doesn't refuse", "unix_sockets",
        [](auto&, auto& q) { q.unix_sockets = UnixSockets::kAny; }},
