@@ -8,9 +8,10 @@
 // number and arguments, which nobody can change any more. What learner.cpp reads of the job's memory beside is for people to look
 // at, and may be another thing when the kernel reads it.
 //
-// A child of jail-init with its id, memory and descriptors, like a keeper, so that no job can signal, stop or trace it. Under a
-// filter of its own, of the calls below. When it ends, jail-init does, and with it the jail; calls that wait then get
-// ENOSYS from the kernel.
+// A child of jail-init with its id and memory, like a keeper, so that no job can signal, stop or trace it. Under a filter of its
+// own, of the calls below, and with two descriptors: the listener, which nobody else has, and the control socket. When it ends,
+// the kernel gives ENOSYS to all calls that wait for it, jail-init's own too (seccomp_unotify(2)); jail-init hears of the end, and ends the
+// jail. A copy of the listener that jail-init kept would let those calls wait for ever.
 #include <cerrno>
 #include <csignal>
 
@@ -31,6 +32,7 @@ namespace sandboxd::init {
 namespace {
 
 constexpr std::uint64_t kReadyWithinNsec = 20'000'000'000;
+constexpr time_t kReaderPatienceSec = 30;
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint32_t kOfOneNumber = 4;  // told in a second: a loop around one call leaves room for others
 constexpr int kMostParents = 64;
@@ -53,7 +55,7 @@ struct Recorder {
   const State* state = nullptr;
   int pid = 0;
   int inner = -1;     // its end of a socket pair, over which it says that it is ready and hears of its listener
-  int listener = -1;  // in the table that it shares with jail-init
+  int listener = -1;  // in the table that it shares with jail-init until then
   std::atomic<std::uint32_t> untold{0};
   std::uint64_t second = 0;
   std::uint32_t told = 0;
@@ -204,6 +206,12 @@ int errno_of(std::uint32_t answer) {
   return static_cast<int>(code < kMostErrno ? code : kMostErrno);
 }
 
+// The kernel has one listener at most for a process (EBUSY), so a job that asks for one is told so, whatever the plan's filter says:
+// of several filters that answer SECCOMP_RET_USER_NOTIF the newest is asked, so a job's listener could let go on what ours refuses.
+bool asks_for_listener(const seccomp_data& data) {
+  return data.nr == SYS_seccomp && (data.args[1] & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
+}
+
 void answer_one(int listener) {
   Notification received{};
   const long got = sys::raw(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_RECV, &received);
@@ -214,30 +222,57 @@ void answer_one(int listener) {
       run_filter({plan.filter, plan.filter_count}, received.notif.data).value_or(SECCOMP_RET_KILL_PROCESS);
   seccomp_notif_resp response{};
   response.id = received.notif.id;
-  if (plan.learn && answer == SECCOMP_RET_ALLOW) {
+  if (answer == SECCOMP_RET_ALLOW && asks_for_listener(received.notif.data)) {
+    response.error = -EBUSY;
+  } else if (answer == SECCOMP_RET_ALLOW && plan.learn) {
     if (!learn_call(received.notif)) end_recorder(1);
     response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
   } else {
     const int code = errno_of(answer);
-    tell(received.notif, code);
+    if (plan.explain) tell(received.notif, code);
     response.error = -code;
   }
   const long sent = sys::raw(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
   if (sent < 0 && sent != -ENOENT && sent != -EINTR) end_recorder(1);
 }
 
+// A table of its own, with what it needs and no more.
+long keep_descriptors(std::array<int, 3> kept) {
+  if (const long r = sys::raw(SYS_unshare, CLONE_FILES); r < 0) return r;
+  unsigned from = 3;  // below: /dev/null
+  for (std::size_t i = 0; i <= kept.size(); ++i) {
+    unsigned next = ~0U;
+    for (const int fd : kept) {
+      const auto number = static_cast<unsigned>(fd);
+      if (number >= from && number < next) next = number;
+    }
+    if (next != from) {
+      if (const long r = sys::raw(SYS_close_range, from, next == ~0U ? next : next - 1, 0U); r < 0) return r;
+    }
+    from = next + 1;
+  }
+  return 0;
+}
+
+// Both sides say one byte, in turns.
+bool say(int inner) {
+  const char byte = 1;
+  return sys::raw(SYS_sendto, inner, &byte, 1, MSG_NOSIGNAL, nullptr, 0) == 1;
+}
+
 void recorder_main(void*) {
   const int inner = g_recorder.inner;
-  char ready = 1;
+  char byte = 0;
   if (g_recorder.state->plan.learn && !be_learner(g_recorder.state->plan)) end_recorder(1);
+  if (!say(inner) || sys::raw(SYS_read, inner, &byte, 1) != 1) end_recorder(1);
+  const int listener = g_recorder.listener;
+  if (keep_descriptors({wire::kInitControlFd, inner, listener}) < 0) end_recorder(1);
 #if !defined(SANDBOXD_INIT_WITH_LIBC)
   // A sanitizer's run-time may call what it likes.
   if (confine_recorder() < 0) end_recorder(1);
 #endif
-  if (sys::raw(SYS_sendto, inner, &ready, 1, MSG_NOSIGNAL, nullptr, 0) != 1) end_recorder(1);
-  if (sys::raw(SYS_read, inner, &ready, 1) != 1) end_recorder(1);
+  if (!say(inner)) end_recorder(1);
   sys::raw(SYS_close, inner);
-  const int listener = g_recorder.listener;
   // From Linux 6.6 on; without, a round trip takes longer.
   sys::raw(SYS_ioctl, listener, kSetFlags, kSyncWakeUp);
   for (;;) answer_one(listener);
@@ -268,15 +303,37 @@ std::size_t add_learning(std::size_t count) {
   return count;
 }
 
+// asks_for_listener(), as rows; the word of arguments[1] that is the lower on both machines.
+constexpr std::array<sock_filter, 5> kListenerRows = {{
+    {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+    {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, SYS_seccomp},
+    {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, args) + 8},
+    {BPF_JMP | BPF_JSET | BPF_K, 0, 1, SECCOMP_FILTER_FLAG_NEW_LISTENER},
+    {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF},
+}};
+
 // Its length; 0: too long.
 std::size_t make_told_filter(const Plan& plan) {
+  std::size_t count = 0;
+  if (kListenerRows.size() + plan.filter_count > g_told.size()) return 0;
+  for (const sock_filter& row : kListenerRows) g_told[count++] = row;
   for (std::size_t i = 0; i < plan.filter_count; ++i) {
-    sock_filter& row = g_told[i];
+    sock_filter& row = g_told[count++];
     row = plan.filter[i];
     const bool refuses = row.code == (BPF_RET | BPF_K) && (row.k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO;
     if (refuses && plan.explain) row.k = SECCOMP_RET_USER_NOTIF;
   }
-  return plan.learn ? add_learning(plan.filter_count) : plan.filter_count;
+  return plan.learn ? add_learning(count) : count;
+}
+
+// False: it did not say so in time.
+bool hears(int fd) {
+  pollfd entry{fd, POLLIN, 0};
+  const timespec patience{static_cast<time_t>(kReadyWithinNsec / kSecond), 0};
+  long ready = -EINTR;
+  while (ready == -EINTR) ready = sys::raw(SYS_ppoll, &entry, 1L, &patience, nullptr, 0L);
+  char byte = 0;
+  return ready == 1 && sys::raw(SYS_read, fd, &byte, 1) == 1;
 }
 
 }  // namespace
@@ -284,6 +341,12 @@ std::size_t make_told_filter(const Plan& plan) {
 Outcome start_recorder(State& state) {
   if (!state.plan.explain && !state.plan.learn) return {};
   g_recorder.state = &state;
+  // For what the recorder sends: a reader that makes no room ends the jail, as it does where jail-init sends (events.cpp).
+  const timeval patience{kReaderPatienceSec, 0};
+  if (const long r =
+          sys::raw(SYS_setsockopt, wire::kInitControlFd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+      r < 0)
+    return {r, "setsockopt SO_SNDTIMEO"};
   int pair[2] = {-1, -1};
   if (const long r = sys::raw(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, &pair[0]); r < 0)
     return {r, "socketpair"};
@@ -293,14 +356,7 @@ Outcome start_recorder(State& state) {
                                        recorder_main, nullptr);
   if (pid < 0) return {pid, "clone"};
   g_recorder.pid = static_cast<int>(pid);
-  pollfd entry{state.recorder_fd, POLLIN, 0};
-  const timespec patience{static_cast<time_t>(kReadyWithinNsec / kSecond), 0};
-  long ready = -EINTR;
-  while (ready == -EINTR) ready = sys::raw(SYS_ppoll, &entry, 1L, &patience, nullptr, 0L);
-  char byte = 0;
-  if (ready != 1 || sys::raw(SYS_read, state.recorder_fd, &byte, 1) != 1)
-    return {ready < 0 ? ready : -ECHILD, "the recorder did not start"};
-  return {};
+  return {hears(state.recorder_fd) ? 0 : -ECHILD, "the recorder did not start"};
 }
 
 Outcome load_told_filter(State& state) {
@@ -313,10 +369,10 @@ Outcome load_told_filter(State& state) {
   g_recorder.listener = static_cast<int>(listener);
   // What is under the filter from here on are calls that a jail can't do without.
   const char go = 1;
-  const long wrote = sys::raw(SYS_write, state.recorder_fd, &go, 1);
-  sys::raw(SYS_close, state.recorder_fd);
+  const bool taken = sys::raw(SYS_write, state.recorder_fd, &go, 1) == 1 && hears(state.recorder_fd);
+  for (const int fd : {g_recorder.listener, g_recorder.inner, state.recorder_fd}) sys::raw(SYS_close, fd);
   state.recorder_fd = -1;
-  return {wrote == 1 ? 0 : wrote, "hand the listener to the recorder"};
+  return {taken ? 0 : -ECHILD, "hand the listener to the recorder"};
 }
 
 bool is_recorder(int pid) { return g_recorder.pid != 0 && g_recorder.pid == pid; }
