@@ -46,6 +46,7 @@ from .model import (
     JobFailure,
     JobInfo,
     JobReport,
+    LearnedProfile,
     LogPiece,
     Tmpfs,
     Transfer,
@@ -57,6 +58,6 @@ __all__ = [
     "Bind", "Bounds", "BrokerRefused", "Client", "Completed", "ConnectionLost", "DaemonError", "DeadlineExpired", "Denial", "Denials",
     "Denied",
     "Event", "Events", "FileFailed", "FileRefused", "FileStat", "Files", "Gap", "InvalidArgument", "JailInfo", "JailStats", "Job", "JobFailed",
-    "JobFailure", "JobInfo", "JobReport", "LimitReached", "LogPiece", "NotFound", "ProtocolError", "SandboxdError", "Session", "SetupFailed",
+    "JobFailure", "JobInfo", "JobReport", "LearnedProfile", "LimitReached", "LogPiece", "NotFound", "ProtocolError", "SandboxdError", "Session", "SetupFailed",
     "Stream", "Tmpfs", "Transfer", "Unavailable", "UnsafeArchive", "Usage", "WindowSize",
 ]

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Generic, List, Mapping, Optional, Tuple,
 
 from ._bytes import Text, data_to_json, to_json
 from ._spec import USEC, limits_json, usec, window_size
-from .model import Denials, FileStat, Fields, JailInfo, JailStats, JobInfo, JobReport, LogPiece, Transfer, WindowSize
+from .model import Denials, FileStat, Fields, JailInfo, JailStats, JobInfo, JobReport, LearnedProfile, LogPiece, Transfer, WindowSize
 
 T = TypeVar("T")
 JAIL = "org.sandboxd.Jail."
@@ -86,6 +86,10 @@ def stats(jail: Optional[str]) -> Dict[str, Any]:
 
 def why(jail: str) -> Call[Denials]:
     return Call(JAIL + "Why", _on(jail), Denials.from_fields)
+
+
+def learned(jail: str, name: str) -> Call[LearnedProfile]:
+    return Call(JAIL + "Learned", _on(jail, name=name), LearnedProfile.from_fields)
 
 
 def update(jail: str, limits: Mapping[str, Any]) -> Call[Dict[str, str]]:

@@ -27,7 +27,7 @@ from ._spec import Spec, exec_spec, job_spec
 from ._streams import EventCursor
 from .client import _checked, _limit, _told
 from .errors import NotFound, ProtocolError
-from .model import Completed, Denials, Event, Fields, Gap, JailInfo, JailStats, JobInfo, JobReport, LogPiece, StrPath
+from .model import Completed, Denials, Event, Fields, Gap, JailInfo, JailStats, JobInfo, JobReport, LearnedProfile, LogPiece, StrPath
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -154,6 +154,9 @@ class Client:
 
     async def why(self, jail: str) -> Denials:
         return await self._do(_calls.why(jail))
+
+    async def learned(self, jail: str, name: str) -> LearnedProfile:
+        return await self._do(_calls.learned(jail, name))
 
     async def update(self, jail: str, **limits: Unpack[Limits]) -> Dict[str, str]:
         return await self._do(_calls.update(jail, limits))

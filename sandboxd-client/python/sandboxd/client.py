@@ -21,7 +21,7 @@ from ._paths import sockets_to_try
 from ._spec import Spec, exec_spec, job_spec
 from ._streams import EventCursor, Events, Replies, Stream
 from .errors import JobFailed, NotFound, ProtocolError
-from .model import Completed, Denials, Fields, JailInfo, JailStats, JobInfo, JobReport, LogPiece, StrPath
+from .model import Completed, Denials, Fields, JailInfo, JailStats, JobInfo, JobReport, LearnedProfile, LogPiece, StrPath
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -97,6 +97,11 @@ class Client:
     def why(self, jail: str) -> Denials:
         """What its jobs asked for and did not get; of an ended jail too, as long as it is remembered."""
         return self._do(_calls.why(jail))
+
+    def learned(self, jail: str, name: str) -> LearnedProfile:
+        """The files of a profile, and of its filter, both named `name`, that let an ended jail's jobs do what they did; of a jail whose
+        profile learns, and for the administrator."""
+        return self._do(_calls.learned(jail, name))
 
     def update(self, jail: str, **limits: Unpack[Limits]) -> Dict[str, str]:
         """New limits of a live jail, those that a cgroup holds. Returns what is in force then, by the kernel's names."""

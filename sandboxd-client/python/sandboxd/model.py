@@ -267,6 +267,21 @@ class Denials:
 
 
 @dataclass(frozen=True)
+class LearnedProfile:
+    """Texts of two files. unread: paths that could not be read or named; lost: what there was no room for. With either, the profile
+    lets less happen than was seen."""
+
+    profile: str
+    filter: str
+    unread: int
+    lost: int
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> LearnedProfile:
+        return cls(profile=fields.string("profile"), filter=fields.string("filter"), unread=fields.number("unread"), lost=fields.number("lost"))
+
+
+@dataclass(frozen=True)
 class JobFailure:
     """Why a job has no report. step: of its start, "killed", or what was not available. errno: 0 for none."""
 
