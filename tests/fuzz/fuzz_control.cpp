@@ -235,7 +235,7 @@ class Story {
   }
 
   void say_record() {
-    const auto event = static_cast<wire::InitEvent>(input_.byte() % 10);
+    const auto event = static_cast<wire::InitEvent>(input_.byte() % 12);
     const std::uint32_t job = job_of(input_.byte());
     const auto value = static_cast<std::int32_t>(input_.byte() | (input_.byte() << 8U) | ((input_.byte() & 1U) << 31U));
     const std::int32_t code = static_cast<std::int8_t>(input_.byte());
