@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/prctl.h>
 #include <netinet/in.h>
@@ -18,6 +19,11 @@ namespace {
 using wire::LearnedKind;
 using wire::LearnedPart;
 
+#if defined(__x86_64__)
+constexpr std::uint32_t kArch = AUDIT_ARCH_X86_64;
+#else
+constexpr std::uint32_t kArch = AUDIT_ARCH_AARCH64;
+#endif
 constexpr std::size_t kPath = 4096;
 constexpr std::size_t kSlots = 2 * wire::kMostLearnedEntries;  // a power of two
 constexpr std::uint64_t kHashStart = 14695981039346656037ULL;  // FNV-1a
@@ -263,9 +269,9 @@ bool note_parent(const seccomp_notif& notif, std::uint32_t program, int director
 enum class Use : std::uint8_t { kOpen, kParent, kExecute };
 struct PathRow {
   long number;
-  std::int8_t directory, path;
+  int directory, path;
   Use use;
-  std::int8_t flags = -1;
+  int flags = -1;
 };
 constexpr PathRow kPathCalls[] = {
     {SYS_openat, 0, 1, Use::kOpen, 2},   {SYS_execve, -1, 0, Use::kExecute},  {SYS_execveat, 0, 1, Use::kExecute},
@@ -297,7 +303,7 @@ bool note_open(const seccomp_notif& notif, std::uint32_t program, int directory,
 }
 
 bool note_path_call(const seccomp_notif& notif, std::uint32_t program, const PathRow& row) {
-  const auto argument = [&](std::int8_t at) { return notif.data.args[static_cast<std::size_t>(at)]; };
+  const auto argument = [&](int at) { return notif.data.args[static_cast<std::size_t>(at)]; };
   if (!read_text(notif.pid, argument(row.path))) return true;
   const int directory = row.directory < 0 ? AT_FDCWD : static_cast<int>(argument(row.directory));
   if (directory < 0 && directory != AT_FDCWD) return true;
@@ -436,10 +442,17 @@ bool be_learner(const Plan& plan) {
   if (static_cast<std::uint32_t>(uid) != plan.job_uid || static_cast<std::uint32_t>(gid) != plan.job_gid) return false;
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[2] = {};
-  return sys::raw(SYS_capset, &header, &none[0]) >= 0;
+  if (sys::raw(SYS_capset, &header, &none[0]) < 0) return false;
+  // A change of ids makes memory, jail-init's too, what fs.suid_dumpable says (prctl(2)).
+  return sys::raw(SYS_prctl, PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) >= 0;
 }
 
 bool learn_call(const seccomp_notif& notif) {
+  // Its numbers name other calls.
+  if (notif.data.arch != kArch) {
+    ++g_learner.lost;
+    return true;
+  }
   if (!g_learner.begun && notif.data.nr == SYS_execve) {
     g_learner.begun = true;
     if (!note_first(*g_learner.plan)) return false;

@@ -14,11 +14,12 @@ namespace sandboxd::jails {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Paths = std::set<std::string>;
+using Paths = std::map<std::string, std::uint32_t>;  // with the program that was seen first
 using wire::LearnedKind;
 
 constexpr std::size_t kMostPaths = 48;   // of a list; a profile's own bound is 64
-constexpr std::size_t kMostValues = 48;  // of a condition
+constexpr std::size_t kMostValues = 48;  // of a condition; of sockets
+constexpr std::size_t kMostName = 200;   // of a program, in what is for people
 constexpr int kIndent = 2;
 
 #if defined(__x86_64__)
@@ -33,7 +34,11 @@ std::string dumped(const Json& value) {
 
 std::string program_name(const Learned& learned, std::uint32_t program) {
   const std::string_view text = learned.text(program);
-  return text.empty() ? "jail-init, for a job" : escaped(text);
+  if (text.empty()) return "jail-init, for a job";
+  std::string name = escaped(text);
+  // Escaped text is UTF-8; what is cut within a character is made good where it is dumped.
+  if (name.size() > kMostName) name = name.substr(0, kMostName) + "...";
+  return name;
 }
 
 std::string seen(const Learned& learned, const Learned::Entry& entry, std::uint64_t times) {
@@ -75,8 +80,10 @@ Json equals(int argument, Json value) {
   return {{"arg", argument}, {"width", 32}, {"op", "equal"}, {"value", std::move(value)}};
 }
 
+// More sockets than programs make were made by somebody who counts: those past the bound are not allowed.
 void add_socket_rules(Json& rules, const Learned& learned, const Call& call) {
-  for (const Learned::Entry* entry : call.entries) {
+  const std::span<const Learned::Entry* const> all = call.entries;
+  for (const Learned::Entry* entry : all.first(std::min(all.size(), kMostValues))) {
     const std::uint64_t family = entry->b >> 32;
     const std::uint64_t type = entry->b >> 16 & 0xF;
     const Json kind = {{"arg", 1}, {"width", 32}, {"op", "masked_equal"}, {"mask", "SOCK_TYPE_MASK"}, {"value", type}};
@@ -156,10 +163,11 @@ Lists lists_of(const Learned& learned, const wire::JailPlan& plan) {
     const std::string& name = place.name.empty() ? path : place.name;
     const auto has = [&](wire::LearnedAccess access) { return (entry.a & static_cast<std::uint32_t>(access)) != 0; };
     const bool runs = has(wire::LearnedAccess::kExecute);
-    if (runs) lists.execute.insert(name);
-    if (has(wire::LearnedAccess::kRead) || runs)
-      path == "/" ? void(lists.everything = true) : void(lists.read.insert(name));
-    if (has(wire::LearnedAccess::kWrite) && place.writable) lists.write.insert(name);
+    if (runs) lists.execute.try_emplace(name, entry.program);
+    const bool reads = has(wire::LearnedAccess::kRead) || runs;
+    if (reads && path == "/") lists.everything = true;
+    if (reads && path != "/") lists.read.try_emplace(name, entry.program);
+    if (has(wire::LearnedAccess::kWrite) && place.writable) lists.write.try_emplace(name, entry.program);
   }
   return lists;
 }
@@ -168,38 +176,35 @@ std::string parent_of(const std::string& path) { return path.substr(0, path.rfin
 
 // Directories in place of what is in them, the fullest first, until there are few enough; never "/".
 void gather(Paths& paths) {
+  const auto below = [](const std::string& path, const std::string& directory) {
+    return path.starts_with('/') && is_beneath(path, directory);
+  };
   while (paths.size() > kMostPaths) {
     std::map<std::string, std::size_t> parents;
-    for (const std::string& path : paths) {
+    for (const auto& [path, program] : paths) {
       if (path.starts_with('/') && !parent_of(path).empty()) ++parents[parent_of(path)];
     }
     const auto fullest = std::ranges::max_element(parents, [](const auto& a, const auto& b) {
       return std::pair(a.second, a.first.size()) < std::pair(b.second, b.first.size());
     });
     if (fullest == parents.end()) return;
-    std::erase_if(paths,
-                  [&](const std::string& path) { return path.starts_with('/') && is_beneath(path, fullest->first); });
-    paths.insert(fullest->first);
+    const auto gone = [&](const auto& one) { return below(one.first, fullest->first); };
+    const std::uint32_t program = std::ranges::find_if(paths, gone)->second;
+    std::erase_if(paths, gone);
+    paths.emplace(fullest->first, program);
   }
+  // What lies below another of the list says nothing more.
+  std::erase_if(paths, [&](const auto& one) {
+    return std::ranges::any_of(
+        paths, [&](const auto& other) { return other.first != one.first && below(one.first, other.first); });
+  });
 }
 
-// What lies below another of the list says nothing more.
-Json list_of(Paths paths) {
-  gather(paths);
-  Json list = Json::array();
-  for (const std::string& path : paths) {
-    const auto covers = [&](const std::string& other) {
-      return other != path && other.starts_with('/') && path.starts_with('/') && is_beneath(path, other);
-    };
-    if (std::ranges::none_of(paths, covers)) list.push_back(path);
-  }
-  return list;
-}
-
-Json ports_of(const Learned& learned, wire::LearnedPort use) {
-  std::set<std::uint64_t> ports;
+std::map<std::uint64_t, std::uint32_t> ports_of(const Learned& learned, wire::LearnedPort use) {
+  std::map<std::uint64_t, std::uint32_t> ports;
   for (const Learned::Entry& entry : learned.entries()) {
-    if (entry.kind == LearnedKind::kPort && entry.a == static_cast<std::uint32_t>(use)) ports.insert(entry.b & 0xFFFF);
+    if (entry.kind == LearnedKind::kPort && entry.a == static_cast<std::uint32_t>(use) && ports.size() < kMostPaths)
+      ports.try_emplace(entry.b & 0xFFFF, entry.program);
   }
   return ports;
 }
@@ -214,16 +219,30 @@ bool uses_network(const Learned& learned, const wire::ProfileSet& set) {
   return std::ranges::any_of(calls_of(learned, set), makes);
 }
 
-Json landlock_of(const Lists& lists, const Learned& learned, const wire::ProfileSet& set) {
-  Json landlock = Json::object();
-  if (!lists.everything && !lists.read.empty()) landlock["read"] = list_of(lists.read);
-  landlock["write"] = list_of(lists.write);
-  if (!lists.execute.empty()) landlock["execute"] = list_of(lists.execute);
-  if (uses_network(learned, set)) {
-    landlock["tcp_connect"] = ports_of(learned, wire::LearnedPort::kConnect);
-    landlock["tcp_bind"] = ports_of(learned, wire::LearnedPort::kBind);
+Json boundary(std::string why) { return {{"boundary", std::move(why)}}; }
+
+// A list of the key 'landlock', and as its reason where each of it was seen.
+template <class Entries>
+void add_list(Json& profile, const std::string& key, const Entries& entries, const Learned& learned) {
+  Json list = Json::array();
+  std::vector<std::string> seen;
+  for (const auto& [entry, program] : entries) {
+    list.push_back(entry);
+    seen.push_back(fmt::format("{} in {}", entry, program_name(learned, program)));
   }
-  return landlock;
+  profile["landlock"][key] = std::move(list);
+  profile["reasons"]["landlock." + key] =
+      boundary(seen.empty() ? "none was seen" : fmt::format("first seen: {}", fmt::join(seen, "; ")));
+}
+
+void add_landlock(Json& profile, Lists lists, const Learned& learned, const wire::ProfileSet& set) {
+  for (Paths* paths : {&lists.read, &lists.write, &lists.execute}) gather(*paths);
+  if (!lists.everything && !lists.read.empty()) add_list(profile, "read", lists.read, learned);
+  add_list(profile, "write", lists.write, learned);
+  if (!lists.execute.empty()) add_list(profile, "execute", lists.execute, learned);
+  if (!uses_network(learned, set)) return;
+  add_list(profile, "tcp_connect", ports_of(learned, wire::LearnedPort::kConnect), learned);
+  add_list(profile, "tcp_bind", ports_of(learned, wire::LearnedPort::kBind), learned);
 }
 
 // ---- the profile
@@ -239,18 +258,6 @@ Json access_of(const wire::JailPlan& plan, bool workspace) {
   if (writes || has(wire::Access::kRo)) list.push_back("ro");
   if (writes) list.push_back("rw");
   return list;
-}
-
-// Programs of a path's kind: where each was first seen.
-std::string seen_paths(const Learned& learned) {
-  std::map<std::string, std::size_t> programs;
-  for (const Learned::Entry& entry : learned.entries()) {
-    if (entry.kind != LearnedKind::kCall && programs.size() < kMostPaths)
-      ++programs[program_name(learned, entry.program)];
-  }
-  std::vector<std::string> texts;
-  for (const auto& [program, count] : programs) texts.push_back(fmt::format("{} in {}", count, program));
-  return fmt::format("paths and ports, first seen: {}", fmt::join(texts, ", "));
 }
 
 std::string command_of(const std::vector<std::string>& argv) {
@@ -278,25 +285,26 @@ protocol::LearnedProfile learned_profile(const std::string& name, const Learned&
   const std::string command = command_of(argv);
   const Lists lists = lists_of(learned, plan);
   const bool host = plan.network == wire::NetworkMode::kHost;
-  const Json profile = {{"name", name},
-                        {"description", fmt::format("Learned of: {}", command)},
-                        {"inherits", plan.profile},
-                        {"learn", false},
-                        {"users", Json::array()},
-                        {"filter", name},
-                        {"roots", {root_name(plan.root)}},
-                        {"networks", host ? Json::array({"none", "host"}) : Json::array({"none"})},
-                        {"workspace", access_of(plan, true)},
-                        {"binds", access_of(plan, false)},
-                        {"proc", plan.proc == wire::ProcKind::kFull ? "full" : "pid"},
-                        {"unix_sockets", plan.unix_sockets == wire::UnixSockets::kAny ? "any" : "none"},
-                        {"user_root", plan.inside_uid == 0},
-                        {"tmpfs_free", false},
-                        {"landlock", landlock_of(lists, learned, set)},
-                        {"reasons",
-                         {{"users", {{"boundary", "until an administrator has read it and says who may use it"}}},
-                          {"filter", {{"boundary", "the calls that were seen; each rule says where"}}},
-                          {"landlock", {{"boundary", seen_paths(learned)}}}}}};
+  Json profile = {{"name", name},
+                  {"description", fmt::format("Learned of: {}", command)},
+                  {"inherits", plan.profile},
+                  {"learn", false},
+                  {"users", Json::array()},
+                  {"filter", name},
+                  {"roots", {root_name(plan.root)}},
+                  {"networks", host ? Json::array({"none", "host"}) : Json::array({"none"})},
+                  {"workspace", access_of(plan, true)},
+                  {"binds", access_of(plan, false)},
+                  {"proc", plan.proc == wire::ProcKind::kFull ? "full" : "pid"},
+                  {"unix_sockets", plan.unix_sockets == wire::UnixSockets::kAny ? "any" : "none"},
+                  {"user_root", plan.inside_uid == 0},
+                  {"tmpfs_free", false},
+                  {"landlock", Json::object()},
+                  {"reasons",
+                   {{"users", boundary("until an administrator has read it and says who may use it")},
+                    {"filter", boundary("the calls that were seen; each rule says where")},
+                    {"landlock", boundary("the paths that were seen; each list's reason says where")}}}};
+  add_landlock(profile, lists, learned, set);
   return {dumped(profile), dumped(filter_of(name, command, learned, set)), learned.unread() + lists.strange,
           learned.lost()};
 }

@@ -66,6 +66,16 @@ Result<Files> files_of(const std::string& output) {
   return files;
 }
 
+// Where Yama lets a process look into its own children only, the recorder can't read which paths a command names.
+Status check_readable() {
+  const Result<std::string> scope = read_file(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope");
+  if (!scope.ok() || scope->starts_with('0')) return {};
+  return make_error(
+      "kernel.yama.ptrace_scope is {}: no path that the command opens can be read; while you learn, set it to 0 "
+      "(sysctl kernel.yama.ptrace_scope=0)",
+      scope->substr(0, scope->find('\n')));
+}
+
 Status check_absent(const std::string& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0)
@@ -107,6 +117,7 @@ int learn(const Invocation& invocation, LearnWanted& wanted) {
   if (wanted.run.detach) return fail(invocation, "--detach: what is learned is written at the command's end");
   const Result<Files> files = files_of(wanted.output);
   if (!files.ok()) return fail(invocation, files.error());
+  if (const Status readable = check_readable(); !readable.ok()) return fail(invocation, readable.error());
   for (const std::string& path : {files->profile, files->filter}) {
     if (const Status absent = check_absent(path); !absent.ok()) return fail(invocation, absent.error());
   }

@@ -409,7 +409,7 @@ class ProfileLoader {
         return (below("env.") && !profile.env.contains(std::string(name))) ||
                (below("files.") && !profile.files.contains(std::string(name)));
       };
-      const bool known = below("env.") || below("files.") || below("limits.") ||
+      const bool known = below("env.") || below("files.") || below("limits.") || below("landlock.") ||
                          std::ranges::find(kProfileKeys, key, &ProfileKey::name) != kProfileKeys.end();
       const bool here = file.has("reasons") && file.member("reasons")->has(key);
       if (!known || (here && taken_away())) {

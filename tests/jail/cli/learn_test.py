@@ -3,6 +3,7 @@
 administrator may learn.
 
 usage: learn_test.py DIRECTORY_OF_THE_PROGRAMS"""
+import errno
 import json
 import os
 import shutil
@@ -26,6 +27,9 @@ open('out', 'w').write(' '.join(sorted(lines)))
 print(open('out').read(), end='')
 """
 GIT = "git init -q r && cd r && echo a > a && git add a && git -c user.name=u -c user.email=u@h commit -qm m && git log --format=%s"
+# What a filter file must say beside its rules.
+ENDS = {"default": {"action": "errno", "errno": "ENOSYS", "why": "the test"},
+        "foreign_abi": {"action": "errno", "errno": "ENOSYS", "why": "the test"}}
 # A name, the command, and what it prints at least.
 COMMANDS = (
     ("ls", ["ls", "-laR", "."], "text"),
@@ -82,6 +86,9 @@ class Learn(Case):
                 return
         self.fail(done.stderr)
 
+    def profile(self, name):
+        return json.loads((self.top / f"profiles.d/{name}.json").read_text())
+
     def run_again(self, name, *command):
         return self.admin("run", "--profile", name, "--workspace=rw", "--", *command)
 
@@ -114,17 +121,74 @@ class Learn(Case):
         whys = {rule["syscalls"][0]: rule["why"] for rule in rules if rule.get("action") == "allow"}
         self.assertRegex(whys["getdents64"], r"^seen in /usr/bin/ls, [0-9]+ times$")
         self.assertNotIn("socket", whys)
-        profile = json.loads((self.top / "profiles.d/w-ls.json").read_text())
+        profile = self.profile("w-ls")
         self.assertEqual(profile["landlock"]["write"], [])
         self.assertIn("/usr/bin/ls", profile["landlock"]["execute"])
         self.assertEqual((profile["learn"], profile["users"]), (False, []))
+
+    def test_what_was_learned_has_a_hash_that_its_jails_show(self):
+        self.learn("h-true", "true")
+        self.reload("h-true")
+        self.addCleanup(self.admin, "rm", "-f", "hashed")
+        self.assertEqual(self.admin("run", "--profile", "h-true", "--name", "hashed", "--", "true").returncode, 0)
+        told = json.loads(self.admin("profile", "show", "h-true").stdout)["hash"]
+        self.assertIn(f'"profile_hash":"{told}"', self.admin("--json", "inspect", "hashed").stdout)
 
     def test_ports_are_learned(self):
         code = ("import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); c = socket.socket()\n"
                 "try: c.connect(('127.0.0.1', 4711))\nexcept OSError: pass")
         self.learn("p-python", "python3", "-c", code)
-        landlock = json.loads((self.top / "profiles.d/p-python.json").read_text())["landlock"]
+        landlock = self.profile("p-python")["landlock"]
         self.assertEqual((landlock["tcp_connect"], landlock["tcp_bind"]), ([4711], [0]))
+
+    def test_each_path_and_port_says_where_it_was_seen(self):
+        self.learn("s-cat", "sh", "-c", "cat text >copy")
+        reasons = {key: reason["boundary"] for key, reason in self.profile("s-cat")["reasons"].items()}
+        self.assertIn("/usr/bin/cat in /usr/bin/dash", reasons["landlock.execute"])
+        self.assertIn("/etc/ld.so.cache in /usr/bin/", reasons["landlock.read"])
+        self.assertEqual(reasons["landlock.write"], "first seen: @workspace in /usr/bin/dash")
+
+    def test_a_reader_of_its_own_is_what_no_job_gets(self):
+        """Whose filter is newer is asked first, so a job with a listener could let go on what the daemon's refuses: also where the plan's
+        filter allows it. Without a program the kernel would say EFAULT."""
+        (self.top / "filters.d/listener.json").write_text(json.dumps({"name": "listener", "description": "x", "rules": [
+            {"syscalls": ["seccomp"], "action": "allow", "why": "the test"}, {"include": "default-rules"}], **ENDS}))
+        for name, base in (("listen-l", "learn"), ("listen-e", "default")):
+            (self.top / f"profiles.d/{name}.json").write_text(json.dumps({"name": name, "description": "x", "inherits": base, "filter": "listener"}))
+        self.reload("listen-e")
+        number = {"x86_64": 317, "aarch64": 277}[os.uname().machine]
+        code = (f"import ctypes; libc = ctypes.CDLL(None, use_errno=True); r = libc.syscall({number}, 1, 8, None); "
+                "print(r, ctypes.get_errno())")
+        for options in (["--profile", "listen-l"], ["--profile", "listen-e", "--explain-denials"]):
+            done = self.admin("run", *options, "--", "python3", "-c", code)
+            self.assertEqual(done.stdout, f"-1 {errno.EBUSY}\n", done.stderr)
+
+    def test_a_host_where_nobody_reads_says_so_first(self):
+        script = ("mount -t tmpfs none /proc/sys/kernel && mkdir /proc/sys/kernel/yama && echo 1 >/proc/sys/kernel/yama/ptrace_scope && "
+                  'exec "$@"')
+        done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", BIN / "sandboxctl", "--socket", self.top / "run/admin.sock",
+                               "learn", "-o", self.top / "profiles.d/y.json", "--", "true"], capture_output=True, text=True, timeout=DEADLINE,
+                              check=False)
+        self.assertEqual(done.returncode, 125, done.stderr)
+        self.assertIn("kernel.yama.ptrace_scope is 1", done.stderr)
+        self.assertFalse((self.top / "profiles.d/y.json").exists())
+
+    def test_a_command_that_floods_is_bounded(self):
+        """Names and sockets without end: what there is no room for is counted, and the jail and the daemon go on."""
+        code = ("import os, socket\n"
+                "for i in range(6000):\n"
+                "  try: os.open('/tmp/' + 'x' * (i % 200) + str(i), os.O_CREAT | os.O_RDWR, 0o600) and os.closerange(3, 50)\n"
+                "  except OSError: pass\n"
+                "for i in range(256):\n"
+                "  try: socket.socket(2, 3, i)\n"
+                "  except OSError: pass\n"
+                "print('through')")
+        done = self.admin("learn", "-o", self.top / "profiles.d/f-flood.json", "--", "python3", "-c", code)
+        self.assertIn("through", done.stdout, done.stderr)
+        self.assertLess((self.top / "profiles.d/f-flood.json").stat().st_size, 1 << 18)
+        rules = json.loads((self.top / "filters.d/f-flood.json").read_text())["rules"]
+        self.assertLessEqual(len([rule for rule in rules if rule.get("syscalls") == ["socket"]]), 49)
+        self.assertEqual(self.admin("run", "--", "true").returncode, 0)
 
     def test_files_that_are_there_stay(self):
         (self.top / "profiles.d/mine.json").write_text("{}")
