@@ -99,6 +99,8 @@ Output Ground::inside(const Check& check, const std::string& profile, bool as_ro
   const auto found = std::ranges::find(known, profile, &ShippedProfile::name);
   std::vector<std::string> options = {"--profile", profile};
   if (found != known.end() && !found->network.empty()) options.push_back("--network=" + found->network);
+  if (found != known.end() && found->learns)
+    options.insert(options.end(), {"--socket", stack_.dir().path() + "/as-admin/admin.sock"});
   if (as_root) options.emplace_back("--user=root");
   for (std::string& word : words(check.options, stack_.probes())) options.push_back(std::move(word));
   if (check.workspace != Workspace::kNone) {
@@ -132,10 +134,11 @@ const std::vector<ShippedProfile>& shipped_profiles() {
     for (const auto& entry : fs::directory_iterator(profiles_dir())) {
       const json file = profile_file(entry.path().stem());
       const auto networks = file.find("networks");
-      const bool host = networks != file.end() && std::ranges::find(*networks, "host") != networks->end();
+      const bool learns = file.value("learn", false);
+      const bool host = !learns && networks != file.end() && std::ranges::find(*networks, "host") != networks->end();
       const auto spaces = file.find("workspace");
       const bool writes = spaces == file.end() || std::ranges::find(*spaces, "rw") != spaces->end();
-      found.push_back({entry.path().stem(), host ? "host" : "", writes});
+      found.push_back({entry.path().stem(), host ? "host" : "", writes, learns});
     }
     std::ranges::sort(found, {}, &ShippedProfile::name);
     return found;
@@ -152,6 +155,14 @@ std::string everybodys_profiles(const WorkDir& dir) {
     static_cast<void>(dir.write(profile.name + ".json", own.dump()));
   }
   return fmt::format(R"("profile_dirs": ["{}"])", dir.path());
+}
+
+void let_alice_ask_as_admin(const Stack& stack) {
+  const std::string folder = stack.dir().make("as-admin", 0);
+  const std::string real = stack.runtime_dir() + "/";
+  EXPECT_EQ(::chmod((real + "admin.sock").c_str(), 0666), 0);
+  EXPECT_EQ(::symlink((real + "admin.sock").c_str(), (folder + "/admin.sock").c_str()), 0);
+  EXPECT_EQ(::symlink((real + "broker.sock").c_str(), (folder + "/broker-admin.sock").c_str()), 0);
 }
 
 }  // namespace sandboxd::test

@@ -64,10 +64,14 @@ struct ShippedProfile {
   std::string name{};
   std::string network{};  // empty: its default
   bool writes = true;     // its workspaces may be writable
+  bool learns = false;    // by admin.sock only
 };
 const std::vector<ShippedProfile>& shipped_profiles();
 
 // The configuration that lets alice use every profile, some of which are for nobody but the administrator as they come.
 std::string everybodys_profiles(const WorkDir& dir);
+// Those that learn are the administrator's whatever a file says: alice asks this daemon by its admin.sock, and hands in her files as
+// herself.
+void let_alice_ask_as_admin(const Stack& stack);
 
 }  // namespace sandboxd::test
