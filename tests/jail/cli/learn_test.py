@@ -6,9 +6,11 @@ usage: learn_test.py DIRECTORY_OF_THE_PROGRAMS"""
 import errno
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import unittest
 
@@ -189,6 +191,15 @@ class Learn(Case):
         rules = json.loads((self.top / "filters.d/f-flood.json").read_text())["rules"]
         self.assertLessEqual(len([rule for rule in rules if rule.get("syscalls") == ["socket"]]), 49)
         self.assertEqual(self.admin("run", "--", "true").returncode, 0)
+
+    def test_the_python_module_tells_the_same(self):
+        done = self.admin("learn", "--name", "known", "-o", self.top / "profiles.d/k-true.json", "--", "true")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        code = ("import sandboxd, sys\nwith sandboxd.Client(sys.argv[1]) as client:\n"
+                "    learned = client.learned('known', 'k-true')\n    print(learned.profile, learned.unread, learned.lost, sep='')")
+        told = subprocess.run([sys.executable, "-B", "-c", code, self.top / "run/admin.sock"], capture_output=True, text=True, check=False,
+                              timeout=DEADLINE, env={"PYTHONPATH": str(pathlib.Path(__file__).resolve().parents[3] / "sandboxd-client/python")})
+        self.assertEqual(told.stdout, (self.top / "profiles.d/k-true.json").read_text() + "00\n", told.stderr)
 
     def test_files_that_are_there_stay(self):
         (self.top / "profiles.d/mine.json").write_text("{}")

@@ -56,6 +56,9 @@ class Run(Case):
         with self.assertRaises(sandboxd.Denied) as denied:
             self.client.run(["true"], network="host")
         self.assertIn("network", denied.exception.rule)
+        with self.assertRaises(sandboxd.Denied) as denied:
+            self.client.learned("nobody's", "mine")
+        self.assertEqual(denied.exception.rule, "learn")
         with self.assertRaises(sandboxd.SetupFailed) as failed:
             self.client.run(["/no/such/program"])
         self.assertEqual((failed.exception.step, failed.exception.errno), ("exec", 2))

@@ -118,6 +118,15 @@ TEST_F(Jail, WhyTellsWhatWasRefusedAndWhatIsMissing) {
   EXPECT_EQ(ask("Why", Json::object())["error"], "org.sandboxd.InvalidArgument");
 }
 
+TEST_F(Jail, WhatWasLearnedIsForTheAdministrator) {
+  running();
+  EXPECT_EQ(ask("Learned", {{"jail", "nap"}, {"name", "mine"}})["error"], "org.sandboxd.Denied");
+  Client admin = connect_admin();
+  const Json learned = admin.ask("org.sandboxd.Jail.Learned", {{"jail", "nap"}, {"name", "mine"}})["parameters"];
+  EXPECT_EQ(learned, Json({{"profile", "nap"}, {"filter", "mine"}, {"unread", 1}, {"lost", 2}}));
+  EXPECT_EQ(admin.ask("org.sandboxd.Jail.Learned", {{"jail", "nap"}})["error"], "org.sandboxd.InvalidArgument");
+}
+
 TEST_F(Jail, ListIsWholeWhenItFits) {
   const std::string jail = running();
   const Json reply = ask("List");

@@ -293,6 +293,13 @@ TEST(Denials, ComeBackAsTheyWere) {
   EXPECT_EQ(back, all);
 }
 
+TEST(LearnedProfile, ComesBackAsItWas) {
+  const LearnedProfile learned{"{\"name\": \"x\"}\n", "{}\n", 3, 4};
+  LearnedProfile back;
+  EXPECT_FALSE(decode(encode(learned), "", back));
+  EXPECT_EQ(back, learned);
+}
+
 TEST(Denials, ARequestAsksForThemButNotWithItsOwnStreams) {
   Json spec = {{"argv", {"x"}}, {"explain_denials", true}};
   JobSpec run;
