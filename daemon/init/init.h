@@ -65,7 +65,7 @@ struct Plan {
 #if defined(SANDBOXD_FAULT)
   bool keep_capabilities = false;
 #else
-  static constexpr bool keep_capabilities = false;
+  static constexpr bool keep_capabilities = false;  // NOLINT(readability-identifier-naming): a member elsewhere
 #endif
   const sock_filter* filter = nullptr;
   std::size_t filter_count = 0;
