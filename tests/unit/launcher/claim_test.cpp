@@ -34,6 +34,7 @@ TEST_P(CheckIds, LetsOnlyTheCallersOwnIdsThrough) {
   config.allowed_ids = {33};
   wire::JailPlan plan;
   plan.inside_uid = plan.inside_gid = row.inside;
+  plan.binds = {{0, "/w", wire::Access::kRo, true}};
   Client client;
   client.who.uid = client.who.gid = row.client;
   client.who.admin = row.admin;
@@ -50,6 +51,15 @@ INSTANTIATE_TEST_SUITE_P(All, CheckIds,
                                          IdCase{"root on the admin's", 0, 0, true, true},
                                          IdCase{"an id of the pool", kPoolFirst + 17, kPoolFirst + 17, false, false},
                                          IdCase{"the invalid id", 0xFFFFFFFF, 0xFFFFFFFF, true, false}));
+
+// A token may say who starts a jail and no more.
+TEST(CheckIdsWithoutFiles, AreForFilesOnly) {
+  wire::JailPlan plan;
+  plan.inside_uid = plan.inside_gid = 101;
+  Client client;
+  client.who.uid = client.who.gid = 101;
+  EXPECT_TRUE(check_ids(plan, client, {}).ok());
+}
 
 // The claim's connection: main's end and the launch child's. A taken-over child of the broker has main's end too, but later.
 class FinishClaim : public testing::Test {
