@@ -117,17 +117,13 @@ struct MaskRow {
 };
 // What the file modes leave open to a uid that is not the host's root. Knowingly left out: kcore, kmsg, sysrq-trigger, irq/
 // and others that only the host's root may read or write, and kallsyms and iomem, which show zeros without a capability.
-constexpr std::array kMasks = {MaskRow{"sys", Mask::kLocked},
-                               MaskRow{"keys", Mask::kNull},
-                               MaskRow{"key-users", Mask::kNull},
-                               MaskRow{"interrupts", Mask::kNull},
-                               MaskRow{"timer_list", Mask::kNull},
-                               MaskRow{"sched_debug", Mask::kNull},
-                               MaskRow{"latency_stats", Mask::kNull},
-                               MaskRow{"acpi", Mask::kEmpty},
-                               MaskRow{"asound", Mask::kEmpty},
-                               MaskRow{"scsi", Mask::kEmpty},
-                               MaskRow{"sys/kernel/random/boot_id", Mask::kNull}};
+constexpr std::array kMasks = {
+    MaskRow{"sys", Mask::kLocked},         MaskRow{"keys", Mask::kNull},
+    MaskRow{"key-users", Mask::kNull},     MaskRow{"interrupts", Mask::kNull},
+    MaskRow{"timer_list", Mask::kNull},    MaskRow{"sched_debug", Mask::kNull},
+    MaskRow{"latency_stats", Mask::kNull}, MaskRow{"locks", Mask::kNull},
+    MaskRow{"acpi", Mask::kEmpty},         MaskRow{"asound", Mask::kEmpty},
+    MaskRow{"scsi", Mask::kEmpty},         MaskRow{"sys/kernel/random/boot_id", Mask::kNull}};
 
 }  // namespace
 

@@ -41,6 +41,9 @@ constexpr std::array kConstants = {
     Constant{"CLONE_NEWPID", 0x20000000},
     Constant{"CLONE_NEWUSER", 0x10000000},
     Constant{"CLONE_NEWUTS", 0x04000000},
+    Constant{"F_NOTIFY", 1026},
+    Constant{"F_SET_FILE_RW_HINT", 1038},
+    Constant{"F_SET_RW_HINT", 1036},
     Constant{"IPPROTO_TCP", 6},
     Constant{"IPPROTO_UDP", 17},
     Constant{"NETLINK_ROUTE", 0},
@@ -99,6 +102,7 @@ constexpr std::array kConstants = {
 static_assert(AF_INET == 2 && AF_INET6 == 10 && AF_NETLINK == 16 && AF_UNIX == 1 && NETLINK_ROUTE == 0);
 static_assert((CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER |
                CLONE_NEWUTS) == 0x7E020000);
+static_assert(F_NOTIFY == 1026 && F_SET_FILE_RW_HINT == 1038 && F_SET_RW_HINT == 1036);
 static_assert(IPPROTO_TCP == 6 && IPPROTO_UDP == 17 && O_CREAT == 0100 && (O_TMPFILE & ~O_DIRECTORY) == 020000000);
 static_assert(PR_SCHED_CORE == 62 && PR_SET_MM == 35 && PR_SET_IO_FLUSHER == 57 && PR_SET_VMA == 0x53564D41);
 static_assert(RLIMIT_CORE == 4 && SECCOMP_FILTER_FLAG_NEW_LISTENER == 8 && SECCOMP_SET_MODE_FILTER == 1);

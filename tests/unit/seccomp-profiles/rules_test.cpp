@@ -227,6 +227,12 @@ const std::vector<Promise> kBoth = {
     {"futex", {}, kAllowed},
     {"clock_gettime", {}, kAllowed},
     {"fcntl", {}, kAllowed},
+    {"fcntl", {3, 1033}, kAllowed},
+    {"fcntl", {3, 1026}, EINVAL},
+    {"fcntl", {3, 1036}, EINVAL},
+    {"fcntl", {3, 1038 | 1ULL << 32}, EINVAL},
+    {"io_setup", {}, ENOSYS},
+    {"io_submit", {}, ENOSYS},
 };
 
 const std::vector<Promise> kBothX86 = {
@@ -277,7 +283,6 @@ const std::vector<Promise> kDefaultOnly = {
     {"inotify_init1", {}, kAllowed},
     {"shmget", {}, kAllowed},
     {"mq_open", {}, kAllowed},
-    {"io_setup", {}, kAllowed},
     {"fchownat", {}, kAllowed},
     {"setxattr", {}, kAllowed},
     {"mknodat", {0, 0, 0010644}, kAllowed},
@@ -299,7 +304,6 @@ const std::vector<Promise> kStrictOnly = {
     {"inotify_init1", {}, ENOSYS},
     {"shmget", {}, ENOSYS},
     {"mq_open", {}, ENOSYS},
-    {"io_setup", {}, ENOSYS},
     {"fchownat", {}, EPERM},
     {"setxattr", {}, EOPNOTSUPP},
     {"getxattr", {}, EOPNOTSUPP},
@@ -344,21 +348,13 @@ TEST_P(EachArch, StrictKeepsItsPromises) {
 
 // Both filters of the language runtimes; W^X in one of them.
 const std::vector<Promise> kLanguage = {
-    {"socket", {2, 1, 0}, kAllowed},
-    {"socket", {1, 1, 0}, EAFNOSUPPORT},
-    {"connect", {}, kAllowed},
-    {"shmget", {}, ENOSYS},
-    {"mq_open", {}, ENOSYS},
-    {"io_setup", {}, ENOSYS},
-    {"mbind", {}, ENOSYS},
-    {"execveat", {}, kAllowed},
-    {"memfd_create", {}, kAllowed},
-    {"eventfd2", {}, kAllowed},
-    {"timer_create", {}, kAllowed},
-    {"pkey_alloc", {}, kAllowed},
-    {"mprotect", {0, 4096, 5}, kAllowed},
-    {"mmap", {0, 4096, 3}, kAllowed},
-    {"mmap", {0, 4096, 5}, kAllowed},
+    {"socket", {2, 1, 0}, kAllowed},  {"socket", {1, 1, 0}, EAFNOSUPPORT},
+    {"connect", {}, kAllowed},        {"shmget", {}, ENOSYS},
+    {"mq_open", {}, ENOSYS},          {"mbind", {}, ENOSYS},
+    {"execveat", {}, kAllowed},       {"memfd_create", {}, kAllowed},
+    {"eventfd2", {}, kAllowed},       {"timer_create", {}, kAllowed},
+    {"pkey_alloc", {}, kAllowed},     {"mprotect", {0, 4096, 5}, kAllowed},
+    {"mmap", {0, 4096, 3}, kAllowed}, {"mmap", {0, 4096, 5}, kAllowed},
 };
 
 TEST_P(EachArch, LanguageFiltersKeepTheirPromises) {
