@@ -12,5 +12,6 @@ std::vector<Check> socket_checks();
 std::vector<Check> file_checks();
 std::vector<Check> workspace_checks();
 std::vector<Check> mount_checks();
+std::vector<Check> channel_checks();
 
 }  // namespace sandboxd::test

@@ -179,8 +179,8 @@ std::vector<Check> mount_checks() {
 const std::vector<Check>& checks() {
   static const std::vector<Check> all = [] {
     std::vector<Check> rows;
-    for (auto* group :
-         {file_checks, workspace_checks, mount_checks, proc_checks, privilege_checks, call_checks, socket_checks}) {
+    for (auto* group : {file_checks, workspace_checks, mount_checks, proc_checks, privilege_checks, call_checks,
+                        socket_checks, channel_checks}) {
       for (Check& row : group()) rows.push_back(std::move(row));
     }
     return rows;

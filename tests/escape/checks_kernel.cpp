@@ -86,10 +86,11 @@ std::vector<Check> proc_checks() {
   return {
       {.id = "E17",
        .name = "ProcAndSysRead",
-       .what = "reads what /proc and /sys tell of the host: kcore, kallsyms, keys, interrupts, firmware, sensors",
+       .what =
+           "reads what /proc and /sys tell of the host: kcore, kallsyms, keys, locks, interrupts, firmware, sensors",
        .origin = "runc's and containerd's masked paths; CVE-2020-8694 (power sensors)",
        .command = {"probe_proc", "read"},
-       .shown = {"/proc/kallsyms", "/proc/iomem", "/proc/interrupts", "/sys/class", "/sys/kernel"},
+       .shown = {"/proc/kallsyms", "/proc/iomem", "/proc/interrupts", "/proc/locks", "/sys/class", "/sys/kernel"},
        .outside = 0},
       {.id = "E18",
        .name = "ProcAndSysWrite",

@@ -13,8 +13,8 @@
 
 namespace sandboxd::test {
 
-inline constexpr std::array kProbes = {"probe_self", "probe_mounts", "probe_files", "probe_proc", "probe_privs",
-                                       "probe_abi",  "probe_ipc",    "probe_stay",  "probe_trace"};
+inline constexpr std::array kProbes = {"probe_self", "probe_mounts", "probe_files", "probe_proc",  "probe_privs",
+                                       "probe_abi",  "probe_ipc",    "probe_stay",  "probe_trace", "probe_channels"};
 
 void copy_all_probes(const WorkDir& dir, const std::string& name);
 
