@@ -162,6 +162,9 @@ def kernel_rows(known: Json, build: Path) -> Iterator[str]:
     profiles = sorted(file.stem for file in (HERE.parents[1] / "seccomp-profiles/profiles").glob("*.json"))
     yield "| part of the kernel | CVEs | cut off by | not cut off under |\n|---|---|---|---|\n"
     for group in known["kernel"]:
+        if "held_by" in group:
+            yield f"| {cell(group['group'])} | {group['count']} | {cell(group['held_by'])} | none |\n"
+            continue
         if not group["calls"]:
             yield f"| {cell(group['group'])} | {group['count']} | nothing: {cell(group['note'])} | all profiles |\n"
             continue
