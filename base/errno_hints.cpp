@@ -23,6 +23,10 @@ constexpr std::array kErrnoHints = {
          "this kernel can't id-map that file system (ext4, xfs, btrfs can; tmpfs from Linux 6.3): use a "
          "directory on one that can, or copy the files there"},
     Hint{"id-map", EPERM, "the mount belongs to another user namespace, or is id-mapped already"},
+    Hint{"SECCOMP_FILTER_FLAG_NEW_LISTENER", EBUSY,
+         "another program's filter watches the daemon's calls already, and a process has one listener at most "
+         "(seccomp(2)): "
+         "start the daemon outside of that container, or the jail without --explain-denials"},
     Hint{"mkdir cgroup", EROFS, "the cgroup2 file system is mounted read-only"},
 };
 

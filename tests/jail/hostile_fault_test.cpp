@@ -16,11 +16,13 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <fmt/core.h>
 
 #include "base/clock.h"
+#include "base/errno_hints.h"
 #include "base/ids.h"
 #include "base/socket.h"
 #include "tests/jail/hostile.h"
@@ -113,12 +115,14 @@ TEST(HostileFault, E13_E75_EachSetUpCallThatFailsEndsTheLaunchAndNothingElse) {
   const std::size_t descriptors = open_descriptors(stack.launcher().pid());
   std::uint32_t number = 1;
   long calls = 0;
+  std::set<int> numbers;
   for (; calls < 400; ++calls) {
     gate.refuse_after(calls);
     JailPlan plan = client->plan(number, {"/bin/true"});
     plan.dirs = {"/made"};
     Launched launched = client->start(plan);
     const int refused = gate.refused_call();
+    if (refused >= 0) numbers.insert(refused);
     if (launched.started && refused < 0) await_job(launched);
     const bool late = launched.started && gate.refused_call() >= 0;
     gate.refuse_after(-1);
@@ -131,6 +135,12 @@ TEST(HostileFault, E13_E75_EachSetUpCallThatFailsEndsTheLaunchAndNothingElse) {
     number += 3;
   }
   EXPECT_GT(calls, 40) << "the gate sees too little";
+  // No launch went on by another way: by a path where a descriptor was refused, without a mount, a rule or a filter.
+  constexpr int kOpenTree = 428, kMoveMount = 429, kFsopen = 430, kFsconfig = 431, kFsmount = 432, kMountSetattr = 442,
+                kRestrictSelf = 446;
+  EXPECT_THAT(numbers, ::testing::IsSupersetOf(std::set<int>{kOpenTree, kMoveMount, kFsopen, kFsconfig, kFsmount,
+                                                             kMountSetattr, kRestrictSelf, SYS_unshare, SYS_pivot_root,
+                                                             SYS_clone3, SYS_seccomp, SYS_setresuid, SYS_capset}));
   expect_apart(*client, number + 1);
   EXPECT_TRUE(jail_cgroups(stack.slice()).empty());
   EXPECT_EQ(mounts_seen_by(stack.launcher().pid()), mounts);
@@ -141,6 +151,28 @@ TEST(HostileFault, E13_E75_EachSetUpCallThatFailsEndsTheLaunchAndNothingElse) {
   EXPECT_TRUE(
       eventually([&] { return processes_of_ids(stack.slice() + kIdsPerJail, kIdsPerSlice - kIdsPerJail).empty(); }));
   fmt::print("{} calls refused, one after another\n", calls);
+}
+
+// A process has one listener at most: under a container engine's, the recorder's can't be had, and the jail isn't started without it.
+TEST(HostileFault, E36_UnderAListenerOfOthersAJailThatTellsIsRefused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root: starts the launcher";
+  LauncherStack stack({.config = "", .gated = true});
+  ASSERT_GE(stack.gate(), 0) << stack.log();
+  const Gate gate(stack.gate());
+  const auto client = stack.connect();
+  ASSERT_NE(client, nullptr) << stack.log();
+  JailPlan plan = client->plan(1, {"/bin/echo", "ran"});
+  plan.explain_denials = true;
+  const Launched told = client->start(plan);
+  ASSERT_TRUE(told.failed.has_value());
+  EXPECT_EQ(told.failed->step, "seccomp") << told.failed->detail;
+  EXPECT_EQ(told.failed->code, EBUSY);
+  EXPECT_THAT(errno_hint(told.failed->detail, EBUSY), ::testing::HasSubstr("one listener at most"));
+  EXPECT_TRUE(client->remove(1));
+  Launched plain = client->start(client->plan(2, {"/bin/echo", "ran"}));
+  ASSERT_TRUE(plain.started.has_value()) << plain.failed->detail;
+  EXPECT_EQ(await_job(plain).wait_status, 0);
+  EXPECT_TRUE(client->remove(2));
 }
 
 TEST(HostileFault, E66_AClientsFileSystemThatNeverAnswersHoldsUpOneLaunchOnly) {
