@@ -87,6 +87,16 @@ TEST_F(Neighbours, E22_E50_AJailThatHasStoppedItselfAnswersAndIsKilled) {
   EXPECT_TRUE(eventually([&] { return jailed_processes(stack()).empty(); }));
 }
 
+// Its own process is frozen with it, so somebody else must look at the clock.
+TEST_F(Neighbours, E50_AFrozenJailsTimeRunsOut) {
+  Command run(jail({"--name=frozen", "--timeout=1500ms"}, {"/bin/sh", "-c", "echo up; exec sleep 1000"}));
+  ASSERT_TRUE(run.await_output("up"));
+  ASSERT_EQ(stack().ctl(kAlice, {"freeze", "frozen"}).status, 0);
+  EXPECT_EQ(stack().ctl(kAlice, {"inspect", "frozen"}).status, 0);
+  EXPECT_EQ(run.finish().status, 124);
+  EXPECT_TRUE(eventually([&] { return jailed_processes(stack()).empty(); }));
+}
+
 // What the rows E37 try, where another process answers for the filter.
 TEST_F(Neighbours, E37_TheRecorderAnswersAsTheFilterWhateverItsCallersDo) {
   for (const char* check : {"rewrite", "storm", "threads"}) {

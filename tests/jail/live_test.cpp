@@ -134,7 +134,7 @@ TEST_F(Live, AFrozenJailMakesNoProgressAndGoesOnAfterwards) {
   EXPECT_NE(read_for(job->output.get(), "x"), "");
 }
 
-TEST_F(Live, AFrozenJailIsKilledAllTheSame) {
+TEST_F(Live, E22_AFrozenJailIsKilledAllTheSame) {
   const std::string jail = session();
   const AsUser alice;
   ASSERT_TRUE(client().freeze(jail));

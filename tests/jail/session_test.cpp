@@ -189,7 +189,7 @@ TEST_F(SessionJail, KeepsWhatOutlivesAJobWhenThePlanSaysSo) {
   EXPECT_EQ(session.sh("pgrep -c sleep").out, "2\n");
 }
 
-TEST_F(SessionJail, EndsForkBombsAndWhatHidesFromItsParent) {
+TEST_F(SessionJail, E43_E44_EndsForkBombsAndWhatHidesFromItsParent) {
   Session session(client(), next_number());
   ASSERT_TRUE(session.started());
   const UniqueFd program = program_memfd("probe_job");

@@ -80,7 +80,7 @@ TEST_F(Verdicts, IdleTimeSeesWhatIsPassed) {
   EXPECT_THAT(output.out, HasSubstr("line 6"));
 }
 
-TEST_F(Verdicts, OutputMaxKeepsHeadAndTailAndMarksTheCut) {
+TEST_F(Verdicts, E47_OutputMaxKeepsHeadAndTailAndMarksTheCut) {
   for (const std::string stdio : {"--stdio=relay", "--stdio=pass"}) {
     const Output output = stack().ctl(kAlice, {"run", stdio, "--output-max", "10K", "--timeout", "100s", "--", "sh",
                                                "-c", "echo begin; while :; do echo 0123456789abcdef; done"});

@@ -22,13 +22,13 @@ class FileLimit : public Limited {
   }
 };
 
-TEST_F(FileLimit, EndsAWriterAtTheSizeOfItsTmpfs) {
+TEST_F(FileLimit, E45_EndsAWriterAtTheSizeOfItsTmpfs) {
   const Ran ran = run(with_small_tmp({"tmpfs", "64"}));
   ASSERT_TRUE(ran.taken.contains("file")) << ran.end.out;
   EXPECT_EQ(ran.taken.at("file"), std::pair(8L, std::string("ENOSPC")));
 }
 
-TEST_F(FileLimit, EndsAFloodOfFilesAtTheInodes) {
+TEST_F(FileLimit, E45_EndsAFloodOfFilesAtTheInodes) {
   start_neighbour(20);
   const Ran ran = run(with_small_tmp({"inodes", "100000"}));
   ASSERT_TRUE(ran.taken.contains("inodes")) << ran.end.out;
@@ -37,21 +37,21 @@ TEST_F(FileLimit, EndsAFloodOfFilesAtTheInodes) {
   EXPECT_GT(ran.taken.at("inodes").first, 400);
 }
 
-TEST_F(FileLimit, EndsDeepDirectoriesAtTheInodes) {
+TEST_F(FileLimit, E45_EndsDeepDirectoriesAtTheInodes) {
   const Ran ran = run(with_small_tmp({"deep", "100000"}));
   ASSERT_TRUE(ran.taken.contains("deep")) << ran.end.out;
   EXPECT_EQ(ran.taken.at("deep").second, "ENOSPC");
   EXPECT_LT(ran.taken.at("deep").first, 500);
 }
 
-TEST_F(FileLimit, CountsWhatIsReservedAndNotWhatIsOnlyLong) {
+TEST_F(FileLimit, E45_CountsWhatIsReservedAndNotWhatIsOnlyLong) {
   const Ran ran = run(with_small_tmp({"sparse"}));
   EXPECT_EQ(ran.taken.at("truncate").second, "OK");
   EXPECT_EQ(ran.taken.at("write").second, "OK") << "one page";
   EXPECT_EQ(ran.taken.at("fallocate").second, "ENOSPC");
 }
 
-TEST_F(FileLimit, EndsSparseFilesAtTheLengthOfAFile) {
+TEST_F(FileLimit, E45_EndsSparseFilesAtTheLengthOfAFile) {
   wire::JailPlan plan = with_small_tmp({"sparse"});
   plan.limits.file_size_max = kMiB;
   const Ran ran = run(plan);
@@ -59,7 +59,7 @@ TEST_F(FileLimit, EndsSparseFilesAtTheLengthOfAFile) {
   EXPECT_EQ(*ran.end.wait_status & 0x7f, SIGXFSZ) << ran.end.out;
 }
 
-TEST_F(FileLimit, EndsDescriptorsAtNofile) {
+TEST_F(FileLimit, E46_EndsDescriptorsAtNofile) {
   start_neighbour(20);
   wire::JailPlan plan = hog({"fds", "100000"});
   plan.limits.nofile = 64;
@@ -69,7 +69,7 @@ TEST_F(FileLimit, EndsDescriptorsAtNofile) {
 }
 
 // Terminals are the host's, all jails' together (kernel.pty.max): a jail has a share of its own.
-TEST_F(FileLimit, EndsTerminalsBeforeTheHostHasNone) {
+TEST_F(FileLimit, E46_EndsTerminalsBeforeTheHostHasNone) {
   const Ran ran = run(hog({"ptys", "100000"}));
   ASSERT_TRUE(ran.taken.contains("ptys")) << ran.end.out;
   EXPECT_EQ(ran.taken.at("ptys"), std::pair(16L, std::string("ENOSPC")));
@@ -77,7 +77,7 @@ TEST_F(FileLimit, EndsTerminalsBeforeTheHostHasNone) {
 }
 
 // The kernel counts them for each user, and a jail's ids are its own.
-TEST_F(FileLimit, OfOneUserDontReachAnother) {
+TEST_F(FileLimit, E46_OfOneUserDontReachAnother) {
   const wire::JailPlan plan = hog({"objects", "3000"});
   const Ran ran = run(plan);
   ASSERT_TRUE(ran.taken.contains("pipes")) << ran.end.out;

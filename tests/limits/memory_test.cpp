@@ -27,7 +27,7 @@ class MemoryLimit : public Limited {
   }
 };
 
-TEST_F(MemoryLimit, KillsTheJailThatTakesAnonymousMemory) {
+TEST_F(MemoryLimit, E44_KillsTheJailThatTakesAnonymousMemory) {
   NEEDS_CONTROLLER("memory");
   start_neighbour(30);
   const Ran ran = run(limited({"anonymous", "256"}));
@@ -35,7 +35,7 @@ TEST_F(MemoryLimit, KillsTheJailThatTakesAnonymousMemory) {
   EXPECT_FALSE(ran.taken.contains("anonymous")) << ran.end.out;
 }
 
-TEST_F(MemoryLimit, KillsTheJailWhoseProcessesTakeItTogether) {
+TEST_F(MemoryLimit, E44_KillsTheJailWhoseProcessesTakeItTogether) {
   NEEDS_CONTROLLER("memory");
   start_neighbour(30);
   const Ran ran = run(limited({"processes", "256"}));
@@ -43,7 +43,7 @@ TEST_F(MemoryLimit, KillsTheJailWhoseProcessesTakeItTogether) {
   EXPECT_FALSE(ran.taken.contains("processes")) << ran.end.out;
 }
 
-TEST_F(MemoryLimit, KillsTheJailThatFillsItsTmpfs) {
+TEST_F(MemoryLimit, E44_KillsTheJailThatFillsItsTmpfs) {
   NEEDS_CONTROLLER("memory");
   start_neighbour(30);
   const Ran ran = run(limited({"tmpfs", "256"}));
@@ -52,7 +52,7 @@ TEST_F(MemoryLimit, KillsTheJailThatFillsItsTmpfs) {
 }
 
 // What can be written back or dropped is: nobody is killed, and the limit holds.
-TEST_F(MemoryLimit, HoldsThePageCacheOfFilesWithoutKilling) {
+TEST_F(MemoryLimit, E44_HoldsThePageCacheOfFilesWithoutKilling) {
   NEEDS_CONTROLLER("memory");
   const Ran ran = run(limited({"cache", "48"}, true));
   EXPECT_EQ(ran.end.wait_status, 0) << ran.end.out;

@@ -50,7 +50,7 @@ class OutputFlood : public ::testing::Test {
   long before_ = 0;
 };
 
-TEST_F(OutputFlood, OfAGibibyteToAReaderThatNeverReadsHoldsUpItsJobAlone) {
+TEST_F(OutputFlood, E47_OfAGibibyteToAReaderThatNeverReadsHoldsUpItsJobAlone) {
   // The client's standard output is a pipe that nobody reads until finish().
   Command command(flood("flood", "head -c 1G /dev/zero; echo written >/tmp/done; sleep 1000"));
   ASSERT_TRUE(eventually([&] { return stack_->ctl(kAlice, {"ps"}).out.find("flood") != std::string::npos; }, 30'000));
@@ -62,7 +62,7 @@ TEST_F(OutputFlood, OfAGibibyteToAReaderThatNeverReadsHoldsUpItsJobAlone) {
   EXPECT_LT(command.finish().out.size(), 64U << 20);
 }
 
-TEST_F(OutputFlood, OfOneLineOf100MebibytesIsPassedWhole) {
+TEST_F(OutputFlood, E47_OfOneLineOf100MebibytesIsPassedWhole) {
   CommandSpec spec = flood("line", "head -c 100M /dev/zero; echo; echo end >&2");
   const Output ran = test::run(std::move(spec));
   EXPECT_EQ(ran.status, 0) << ran.err;

@@ -21,22 +21,22 @@ class ProcessLimit : public Limited {
   }
 };
 
-TEST_F(ProcessLimit, RefusesForksBeyondIt) {
+TEST_F(ProcessLimit, E44_RefusesForksBeyondIt) {
   start_neighbour(20);
   expect_all_but_one(run(limited({"forks", "1000"})), "forks");
 }
 
-TEST_F(ProcessLimit, RefusesVforksBeyondIt) {
+TEST_F(ProcessLimit, E44_RefusesVforksBeyondIt) {
   start_neighbour(20);
   expect_all_but_one(run(limited({"vforks"})), "vforks");
 }
 
-TEST_F(ProcessLimit, RefusesThreadsBeyondIt) {
+TEST_F(ProcessLimit, E44_RefusesThreadsBeyondIt) {
   start_neighbour(20);
   expect_all_but_one(run(limited({"threads", "1000"})), "threads");
 }
 
-TEST_F(ProcessLimit, HoldsAForkBombThatIsGoneWithItsJob) {
+TEST_F(ProcessLimit, E44_HoldsAForkBombThatIsGoneWithItsJob) {
   start_neighbour(60);
   wire::JailPlan plan = limited({"bomb", "3000"});
   const Ran ran = run(plan);
@@ -46,7 +46,7 @@ TEST_F(ProcessLimit, HoldsAForkBombThatIsGoneWithItsJob) {
   }
 }
 
-TEST_F(ProcessLimit, IsCountedByTheCgroupWithRoomForOurOwnProcess) {
+TEST_F(ProcessLimit, E44_IsCountedByTheCgroupWithRoomForOurOwnProcess) {
   NEEDS_CONTROLLER("pids");
   wire::JailPlan plan = limited({"beat", "100000"});
   Launched launched = start(plan);

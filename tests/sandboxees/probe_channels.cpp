@@ -245,7 +245,7 @@ void check_rewrite(char**) {
   });
   long made = 0;
   int code = 0;
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 100; ++i) {
     const long pid = ::syscall(SYS_clone3, &args, sizeof args);
     if (pid == 0) ::_exit(0);
     if (pid < 0) code = errno;
@@ -266,17 +266,17 @@ void check_storm(char**) {
   const itimerval often{{0, 100}, {0, 100}};
   ::setitimer(ITIMER_REAL, &often, nullptr);
   std::map<int, int> answers;
-  for (int i = 0; i < 1000; ++i) ++answers[call_that_is_refused() < 0 ? errno : 0];
+  for (int i = 0; i < 400; ++i) ++answers[call_that_is_refused() < 0 ? errno : 0];
   const itimerval never{};
   ::setitimer(ITIMER_REAL, &never, nullptr);
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < 15; ++i) {
     const pid_t child = ::fork();
     if (child == 0) {
       for (;;) {
         if (call_that_is_refused() >= 0) ::_exit(7);
       }
     }
-    ::usleep(static_cast<useconds_t>(i * 50));
+    ::usleep(static_cast<useconds_t>(i * 100));
     ::kill(child, SIGKILL);
     int status = 0;
     ::waitpid(child, &status, 0);

@@ -61,7 +61,7 @@ class Fairness(Case):
         self.assertEqual(self.ctl("run", "--nofile", "2000", "--", "sh", "-c", "ulimit -n").stdout, "2000\n")
         self.assertEqual(json.loads(self.ctl("info", "--json").stdout)["nofile_most"], HARD)
 
-    def test_terminals_of_one_user_are_a_share(self):
+    def test_E46_terminals_of_one_user_are_a_share(self):
         first = self.ctl(*RUN, "--", "python3", "-c", OPEN_ALL)
         self.assertEqual(first.stdout, "1 No space left on device\n", "a sixteenth of the user's, rounded up")
         for _ in range(TERMINALS + 1):
@@ -78,7 +78,7 @@ class Fairness(Case):
         other = self.ctl(*RUN, "--", "python3", "-c", OPEN_ALL, uid=OTHER)
         self.assertEqual(other.stdout, "1 No space left on device\n")
 
-    def test_what_the_kernel_counts_for_each_user_is_each_jails_own(self):
+    def test_E46_what_the_kernel_counts_for_each_user_is_each_jails_own(self):
         holder = self.start(*RUN, "--", "python3", "-c", TAKE_ALL + "time.sleep(600)")
         taken = holder.stdout.readline()
         self.assertTrue(taken and min(map(int, taken.split())) > 0, taken or holder.communicate()[1])
@@ -89,7 +89,7 @@ class Fairness(Case):
         self.assertGreaterEqual(instance, 0, "the host's root, who starts jails: " + os.strerror(ctypes.get_errno()))
         os.close(instance)
 
-    def test_descriptors_that_one_user_takes_are_not_all(self):
+    def test_E46_descriptors_that_one_user_takes_are_not_all(self):
         refused = self.flood(FLOOD)
         self.assertIn("'user_descriptors'", refused, f"{FLOOD} sessions were not refused")
         done = self.ctl(*RUN, "--", "echo", "ran", uid=OTHER)

@@ -82,7 +82,7 @@ class Landlock(Case):
         self.assertNotIn("EACCES", done.stdout)
         self.assertEqual(done.stdout.count("ECONNREFUSED"), 3, done.stderr)
 
-    def test_programs_run_only_below_the_paths(self):
+    def test_E05_programs_run_only_below_the_paths(self):
         script = self.work / "script"
         script.write_text("#!/bin/sh\necho ran\n")
         script.chmod(0o755)
@@ -91,6 +91,16 @@ class Landlock(Case):
         self.assertEqual(done.stdout, "ok\n", done.stderr)
         self.assertEqual(done.stderr.count("Permission denied"), 2, done.stderr)
         self.assertEqual(self.run_in("programs", "./script").returncode, 126)
+
+    def test_E05_what_a_rule_for_programs_does_not_reach(self):
+        """A program handed to another one as data, or without a file system: docs/profiles.md says so. It is as confined as before."""
+        loader = "/lib64/ld-linux-x86-64.so.2" if os.uname().machine == "x86_64" else "/lib/ld-linux-aarch64.so.1"
+        script = ("import os\nfd = os.memfd_create('program', 0)\nwith open('/bin/grep', 'rb') as program:\n    os.write(fd, program.read())\n"
+                  "os.execve(fd, ['grep', '-E', '^(Seccomp|NoNewPrivs):', '/proc/self/status'], {})")
+        done = self.run_in("programs", "sh", "-c", "cp /bin/echo /tmp/copy; /tmp/copy ran || " + loader + " /tmp/copy by-the-loader")
+        self.assertEqual(done.stdout, "by-the-loader\n", done.stderr)
+        done = self.run_in("programs", "python3", "-c", script)
+        self.assertEqual(done.stdout, "NoNewPrivs:\t1\nSeccomp:\t2\n", done.stderr)
 
     def refused_for_want_of(self, rule, abi, done):
         """True, and looked at, where this kernel can't hold the rule."""

@@ -75,7 +75,7 @@ class Nested(Case):
     def run_in(self, profile, *command, **more):
         return self.ctl("run", "--profile", profile, "--", *command, **more)
 
-    def test_bubblewrap_runs(self):
+    def test_E63_bubblewrap_runs(self):
         done = self.run_in("nested", *BWRAP, "sh", "-c", "id -u; hostname; ls -d /proc/[0-9]* | wc -l; touch /tmp/x && echo made")
         self.assertEqual(done.stdout.split("\n")[:2], [str(UID), "inner"], done.stderr)
         self.assertTrue(done.stdout.endswith("made\n"), done.stdout)
@@ -83,16 +83,16 @@ class Nested(Case):
         done = self.run_in("nested", "bwrap", "--unshare-all", "--share-net", "--ro-bind", "/", "/", "echo", "inside")
         self.assertEqual(done.stdout, "inside\n", done.stderr)
 
-    def test_unshare_runs(self):
+    def test_E63_unshare_runs(self):
         self.assertEqual(self.run_in("nested", "unshare", "--map-root-user", "id", "-u").stdout, "0\n")
         done = self.run_in("nested", "unshare", "-rpf", "--mount-proc", "sh", "-c", "echo $$; ls -d /proc/[0-9]* | wc -l")
         self.assertEqual(done.stdout.split()[0], "1", done.stderr)
 
-    def test_a_network_namespace_is_refused(self):
+    def test_E63_a_network_namespace_is_refused(self):
         self.assertNotEqual(self.run_in("nested", "unshare", "-rn", "true").returncode, 0)
         self.assertNotEqual(self.run_in("nested", "bwrap", "--unshare-all", "--ro-bind", "/", "/", "true").returncode, 0)
 
-    def test_default_refuses_both(self):
+    def test_E63_default_refuses_both(self):
         for command in (("bwrap", "--ro-bind", "/", "/", "true"), ("unshare", "-r", "true"), ("unshare", "-m", "true")):
             self.assertNotEqual(self.run_in("default", *command).returncode, 0, command)
         # The wall behind the filter's.
@@ -103,7 +103,7 @@ class Nested(Case):
         self.assertEqual(done.returncode, 125, done.stdout)
         self.assertIn("nested", done.stderr)
 
-    def test_root_of_a_namespace_gets_nothing_more(self):
+    def test_E20_E63_root_of_a_namespace_gets_nothing_more(self):
         for wrapper in (BWRAP, (*BWRAP, "--uid", "0", "--gid", "0", "--cap-add", "ALL"), ("unshare", "-rmpiu", "--fork", "--mount-proc")):
             done = self.run_in("nested", *wrapper, "python3", "-c", PROBE)
             lines = done.stdout.splitlines()
@@ -113,11 +113,11 @@ class Nested(Case):
                 self.assertIn(f"{name} ENOSYS", lines)
             self.assertIn("unshare-net EPERM", lines)
 
-    def test_the_jails_mounts_stay_as_they_are(self):
+    def test_E14_the_jails_mounts_stay_as_they_are(self):
         done = self.run_in("nested", "unshare", "-rm", "sh", "-c", REMOUNT)
         self.assertEqual(done.stdout, "mounted\n", done.stderr)
 
-    def test_namespaces_are_bounded_for_the_whole_jail(self):
+    def test_E46_namespaces_are_bounded_for_the_whole_jail(self):
         code = ("import os\nmade = 0\n"
                 "while made < 400:\n"
                 " r, w = os.pipe()\n"
