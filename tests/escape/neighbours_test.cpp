@@ -128,6 +128,14 @@ TEST_F(Neighbours, E37_WithoutItsRecorderAJailEndsAndNoCallIsAllowed) {
   EXPECT_TRUE(eventually([&] { return jailed_processes(stack()).empty(); }));
 }
 
+// Programs that make sandboxes of their own: told which profile is for them (what works under `nested`: tests/jail/cli/nested_test.py).
+TEST_F(Neighbours, E63_ASandboxInAJailIsToldWhichProfileLetsIt) {
+  const Output output = stack().ctl(kAlice, {"run", "--explain-denials", "--", "unshare", "-r", "true"});
+  EXPECT_NE(output.status, 0) << describe(output);
+  EXPECT_THAT(output.err, HasSubstr("refused: unshare (EPERM)"));
+  EXPECT_THAT(output.err, HasSubstr("'nested'"));
+}
+
 // A socket of alice's in a workspace, and a profile that lets jails connect to it.
 class OverASocket : public ::testing::Test {
  protected:

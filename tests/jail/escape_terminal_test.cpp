@@ -115,7 +115,7 @@ TEST_F(EscapeTerminal, E41_TheCheckSeesWhatATerminalObeys) {
     EXPECT_NE(obeyed_in(text), "") << text;
 }
 
-TEST_F(EscapeTerminal, E41_CommandsInListsEventsAndReports) {
+TEST_F(EscapeTerminal, E41_E42_CommandsInListsEventsAndReports) {
   for (const std::string& text : {kHostile, kHostileUtf8}) {
     const Output job = ctl(in_jail({"-d"}, {"/bin/sh", "-c", "exec sleep 1000", text}));
     ASSERT_EQ(job.status, 0) << describe(job);
@@ -133,7 +133,7 @@ TEST_F(EscapeTerminal, E41_CommandsInListsEventsAndReports) {
   expect_harmless({"--json", "events"}, "job_started");
 }
 
-TEST_F(EscapeTerminal, E41_ErrorsThatNameWhatTheJailOrTheCallerChose) {
+TEST_F(EscapeTerminal, E41_E42_ErrorsThatNameWhatTheJailOrTheCallerChose) {
   for (const std::string& text : {kHostile, kHostileUtf8}) {
     expect_harmless(in_jail({}, {"/nonexistent/" + text}), "failed at 'exec'");
     expect_harmless(in_jail({"--workdir", "/nonexistent/" + text}, {"true"}), "workdir");
@@ -186,7 +186,7 @@ TEST_F(EscapeTerminal, E41_ATerminalOfTheJailsOwnIsRaw) {
   EXPECT_NE(attached.wait(), -1);
 }
 
-TEST_F(EscapeTerminal, E41_TheAuditLog) {
+TEST_F(EscapeTerminal, E41_E42_TheAuditLog) {
   const Output job = ctl(in_jail({}, {"/bin/sh", "-c", "exit 3", kHostileUtf8, kHostile}));
   EXPECT_EQ(job.status, 3) << describe(job);
   EXPECT_NE(ctl(in_jail({}, {"/nonexistent/" + kHostile})).status, 0);
