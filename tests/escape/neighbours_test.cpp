@@ -89,7 +89,7 @@ TEST_F(Neighbours, E22_E50_AJailThatHasStoppedItselfAnswersAndIsKilled) {
 
 // Its own process is frozen with it, so somebody else must look at the clock.
 TEST_F(Neighbours, E50_AFrozenJailsTimeRunsOut) {
-  Command run(jail({"--name=frozen", "--timeout=1500ms"}, {"/bin/sh", "-c", "echo up; exec sleep 1000"}));
+  Command run(jail({"--name=frozen", "--timeout=5s"}, {"/bin/sh", "-c", "echo up; exec sleep 1000"}));
   ASSERT_TRUE(run.await_output("up"));
   ASSERT_EQ(stack().ctl(kAlice, {"freeze", "frozen"}).status, 0);
   EXPECT_EQ(stack().ctl(kAlice, {"inspect", "frozen"}).status, 0);

@@ -72,8 +72,8 @@ long read_moves_access_time(const char* path, int fd) {
 void check_mark(char** files) {
   timespec times[2] = {{1, 0}, {1, 0}};
   on_any(files, "utimes", [&](const char* path, int) { return ::utimensat(AT_FDCWD, path, &times[0], 0); });
-  on_any(files, "utimes-now", [](const char* path, int) { return ::utimensat(AT_FDCWD, path, nullptr, 0); });
   on_any(files, "access-time", [](const char* path, int fd) { return read_moves_access_time(path, fd); });
+  on_any(files, "utimes-now", [](const char* path, int) { return ::utimensat(AT_FDCWD, path, nullptr, 0); });
   on_any(files, "chmod", [](const char* path, int) { return ::chmod(path, 0755); });
   on_any(files, "chown", [](const char* path, int) { return ::chown(path, ::getuid(), ::getgid()); });
   on_any(files, "setxattr", [](const char* path, int) { return ::setxattr(path, "user.mark", "1", 1, 0); });
