@@ -342,6 +342,11 @@ class TestSession(unittest.TestCase):
             self.jails.Update(self.jail, {"pids_max": 1 << 40})
         self.assertEqual(caught.exception.error(), "org.sandboxd.Denied")
 
+    def test_what_was_learned_is_the_administrators(self):
+        with self.assertRaises(varlink.VarlinkError) as caught:
+            self.jails.Learned(self.jail, "mine")
+        self.assertEqual(caught.exception.error(), "org.sandboxd.Denied")
+
     def test_freeze_thaw_and_extend(self):
         self.jails.Freeze(self.jail)
         self.assertTrue(self.jails.Inspect(self.jail)["jail"]["frozen"])
