@@ -68,6 +68,13 @@ bool waits_to_be_answered(pid_t init) {
   return call >= 0 && call != SYS_ppoll;
 }
 
+// What waits for a dead recorder gets ENOSYS: jail-init bears that, and a sanitizer's run-time in it does not, as where it maps memory.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kBearsRefusal = false;
+#else
+constexpr bool kBearsRefusal = true;
+#endif
+
 TEST_F(Learn, ARecorderThatDiesTakesTheJailWithIt) {
   Command command(admin_spec({"run", "--profile", "learn", "--", "sh", "-c", "echo up; while :; do id; done"}));
   ASSERT_TRUE(command.await_output("up"));
@@ -81,6 +88,7 @@ TEST_F(Learn, ARecorderThatDiesTakesTheJailWithIt) {
 
 // jail-init makes a job by calls that it has to wait for as well.
 TEST_F(Learn, PidOneDoesNotWaitForADeadRecorder) {
+  if (!kBearsRefusal) GTEST_SKIP() << "a sanitizer's run-time is in jail-init";
   ASSERT_EQ(admin({"create", "--profile", "learn", "--name", "waits"}).status, 0);
   const InitAndRecorder jail = find_recorder(stack().slice());
   ASSERT_GT(jail.recorder, 0);
