@@ -68,6 +68,7 @@ TEST_F(Neighbours, E16_UnderStrictNobodyWatchesAndLocksAreSeen) {
   EXPECT_TRUE(seen.at("flock").through);
   EXPECT_FALSE(seen.at("inotify").through);
   EXPECT_EQ(seen.at("inotify").detail, "ENOSYS");
+  EXPECT_EQ(seen.at("watch-by-signal").detail, "EINVAL");
   EXPECT_FALSE(seen.at("table-of-locks").through);
 }
 

@@ -91,8 +91,6 @@ void check_mark(char** files) {
     if (made == 0) ::unlink(link.c_str());
     return made;
   });
-  on_any(files, "watch-by-signal",
-         [](const char*, int fd) { return static_cast<long>(::fcntl(fd, F_NOTIFY, DN_ACCESS | DN_MULTISHOT)); });
 }
 
 // ARGUMENT: a file that another jail sees too. Holds both kinds of lock on it until it is killed.
@@ -117,6 +115,7 @@ void check_notice(char** arguments) {
   std::ifstream table("/proc/locks");
   std::string line;
   std::getline(table, line).good() ? through("table-of-locks") : refused("table-of-locks", ENODATA);
+  tried("watch-by-signal", ::fcntl(::open("/usr", O_RDONLY | O_DIRECTORY | O_CLOEXEC), F_NOTIFY, DN_DELETE));
   const int events = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
   if (events < 0 || ::inotify_add_watch(events, arguments[0], IN_OPEN) < 0) return refused("inotify", errno);
   std::printf("watching\n");
