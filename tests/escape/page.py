@@ -166,7 +166,8 @@ def kernel_rows(known: Json, build: Path) -> Iterator[str]:
             yield f"| {cell(group['group'])} | {group['count']} | {cell(group['held_by'])} | none |\n"
             continue
         if not group["calls"]:
-            yield f"| {cell(group['group'])} | {group['count']} | nothing: {cell(group['note'])} | all profiles |\n"
+            why = group.get("held_by") or f"nothing: {group['note']}"
+            yield f"| {cell(group['group'])} | {group['count']} | {cell(why)} | {'none' if 'held_by' in group else 'all'} |\n"
             continue
         rules, open_under = set(), []
         for profile in profiles:
@@ -175,7 +176,7 @@ def kernel_rows(known: Json, build: Path) -> Iterator[str]:
                 open_under.append(profile)
             else:
                 rules |= {f"`{one['syscall']}`" + (f" with {one['when']}" if one.get("when") else "") for one in answers}
-        yield f"| {cell(group['group'])} | {group['count']} | {cell(', '.join(sorted(rules)) or 'nothing')} | {', '.join(open_under) or 'none'} |\n"
+        yield f"| {cell(group['group'])} | {group['count']} | {cell(', '.join(sorted(rules)) or 'nothing')} | {'all' if open_under == profiles else ', '.join(open_under) or 'none'} |\n"
 
 
 def single_rows(layers: Layers) -> Iterator[str]:
@@ -183,7 +184,7 @@ def single_rows(layers: Layers) -> Iterator[str]:
     for row in sorted(layers.rows):
         for name, layer in layers.only(row):
             by_layer[layer].append(f"{row.split()[0]} `{name}`")
-    yield "| only layer | tries |\n|---|---|\n"
+    yield "| without | gets through |\n|---|---|\n"
     for layer, tries in sorted(by_layer.items(), key=lambda item: -len(item[1])):
         yield f"| {layer} | {len(tries)}: {cell(', '.join(tries))} |\n"
 
@@ -205,7 +206,7 @@ def made(build: Path, fault: Path) -> str:
         "measured too, in jails that lack layers: what gave the answer, and what refuses the same try where that is missing. A jail can't be "
         "without its user, pid and mount namespaces; what these stop, and what the kernel grants nobody, has no other layer to be named.\n\n", *check_rows(tables, layers),
         "\n## Attacks that are programs of their own\n\nRaces, our own programs as targets, and what one try can't show.\n\n", *named_rows(here, guest),
-        f"\n## Layers\n\nOf {tries} single tries, {single} are refused by one layer only. Without a layer, so many of them end otherwise: "
+        f"\n## Layers\n\nOf {tries} single tries, {single} get through where one layer is missing. Without a layer, so many of them end otherwise: "
         + ", ".join(f"{LAYERS[name]} {count}" for name, count in layers.changed.items())
         + " (the cgroup's limits can only be seen missing where the host has controllers).\n\n", *single_rows(layers),
         "\n## Published holes of sandboxes\n\n", *cve_rows(known, names),
