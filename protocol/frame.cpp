@@ -15,6 +15,8 @@ bool FrameReader::feed(std::string_view bytes) {
   return buffer_.size() - tail_ <= kMaxFrame;
 }
 
+std::size_t FrameReader::front_size() const noexcept { return has_frame() ? buffer_.find('\0', start_) - start_ : 0; }
+
 std::optional<std::string> FrameReader::next() {
   if (!has_frame()) return std::nullopt;
   const std::size_t end = buffer_.find('\0', start_);

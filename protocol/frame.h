@@ -18,6 +18,7 @@ class FrameReader {
   // The oldest whole frame; nothing when there is none.
   [[nodiscard]] std::optional<std::string> next();
   [[nodiscard]] bool has_frame() const noexcept { return tail_ > start_; }
+  [[nodiscard]] std::size_t front_size() const noexcept;  // bytes of the oldest whole frame; 0 when there is none
   [[nodiscard]] std::size_t size() const noexcept { return buffer_.size() - start_; }  // bytes held
 
  private:

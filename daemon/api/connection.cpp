@@ -1,5 +1,6 @@
 #include "daemon/api/connection.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -7,7 +8,9 @@
 #include <utility>
 
 #include <fmt/core.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <nlohmann/json.hpp>
 
@@ -23,8 +26,10 @@ namespace {
 constexpr std::size_t kReadSize = 65536;
 constexpr std::size_t kHighWater = 256U << 10;  // bytes unsent: the methods are asked to pause
 constexpr std::size_t kLowWater = 64U << 10;    // and to go on; a new call begins below this only
+constexpr std::size_t kCallBytes = 16U << 10;   // of a call; one that has more counts as several
 constexpr int kCallsAtOnce = 16;                // then the other connections have their turn
-constexpr std::uint64_t kHoldUsec = 100'000;    // how long a client is not read that calls too often
+constexpr std::uint64_t kHoldUsec =
+    100'000;  // how long a client is not read that calls too often, or leaves descriptors
 
 }  // namespace
 
@@ -57,7 +62,7 @@ void Connection::io_ready(std::uint32_t revents) {
   if ((revents & EPOLLOUT) != 0) flush();
   if (reading() && (revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
     read_some();
-  } else if ((revents & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0 && (call_ || over_calls_ || !in_.has_frame())) {
+  } else if ((revents & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0 && (call_ || held_ || !in_.has_frame())) {
     // Calls that came whole before the client left are still carried out, until one has to wait.
     end("");
   }
@@ -65,7 +70,7 @@ void Connection::io_ready(std::uint32_t revents) {
 }
 
 bool Connection::reading() const {
-  return !ended_ && !call_ && !over_calls_ && !closing_ && !in_.has_frame() && out_size_ < kLowWater;
+  return !ended_ && !call_ && !held_ && !closing_ && !in_.has_frame() && out_size_ < kLowWater;
 }
 
 // A descriptor that came with it is let go of in here.
@@ -104,9 +109,13 @@ bool Connection::recount_in() {
 
 // What can be done now. Called from the loop only, so that no method of a call is above.
 void Connection::step() {
-  for (int i = 0; !ended_ && !call_ && !over_calls_ && out_size_ < kLowWater; ++i) {
+  for (int i = 0; !ended_ && !call_ && !held_ && out_size_ < kLowWater; ++i) {
     if (i == kCallsAtOnce) {
       later();
+      break;
+    }
+    if (in_.has_frame() && must_wait()) {
+      hold();
       break;
     }
     const auto frame = in_.next();
@@ -122,6 +131,7 @@ void Connection::next_call(const std::string& frame) {
   protocol::CallHead head;
   Json parameters;
   const bool too_many = !server_.users_.take_call(user_, monotonic_usec());
+  charge(static_cast<double>(frame.size() / kCallBytes));
   const protocol::Checked wrong = protocol::parse_call(frame, head, parameters);
   if (too_many) return refuse_call(head.oneway);
   call_ = std::make_shared<Call>(*this, peer_, std::move(parameters), head.more, head.oneway);
@@ -145,16 +155,37 @@ void Connection::refuse_call(bool oneway) {
                               {{"limit", "calls_per_second"}, {"most", most}, {"scope", "user"}}),
          {});
   }
-  over_calls_ = true;
+  hold();
+}
+
+// What is large takes as long to read as many calls: of a user who has made as many as it may, it is not even read.
+bool Connection::must_wait() {
+  const bool large = in_.front_size() > kCallBytes;
+  return owes_descriptors() || (large && !server_.users_.may_call(user_, monotonic_usec()));
+}
+
+// Descriptors that wait here count as ours, and those that lie unread in the socket as our user's (unix(7), ETOOMANYREFS): who makes
+// call after call without reading the replies would take everybody's.
+bool Connection::owes_descriptors() {
+  const auto has_fds = [](const Piece& piece) { return !piece.fds.empty(); };
+  if (std::ranges::any_of(out_, has_fds)) return true;
+  if (!sent_fds_) return false;
+  int unread = 0;
+  sent_fds_ = ::ioctl(socket_.get(), SIOCOUTQ, &unread) < 0 || unread > 0;
+  return sent_fds_;
+}
+
+void Connection::hold() {
+  held_ = true;
   sd_event_source* source = nullptr;
   const int code = sd_event_add_time_relative(server_.loop_.get(), &source, CLOCK_MONOTONIC, kHoldUsec, 0,
                                               on_time<Connection, &Connection::held_long_enough>, this);
-  if (code < 0) return end("calls come too often");
+  if (code < 0) return end("it can't be held back");
   hold_.reset(source);
 }
 
 void Connection::held_long_enough() {
-  over_calls_ = false;
+  held_ = false;
   step();
 }
 
@@ -217,6 +248,7 @@ bool Connection::send_piece(Piece& piece) {
     end(errno == EPIPE || errno == ECONNRESET ? "" : sys_error("send").message());
     return false;
   }
+  sent_fds_ = sent_fds_ || !piece.fds.empty();
   piece.fds.clear();
   piece.sent += static_cast<std::size_t>(sent);
   out_size_ -= static_cast<std::size_t>(sent);
@@ -248,7 +280,7 @@ void Connection::watch() {
   if (ended_) return;
   std::uint32_t events = 0;
   if (reading()) events |= EPOLLIN;
-  if (call_ || over_calls_) events |= EPOLLRDHUP;
+  if (call_ || held_) events |= EPOLLRDHUP;
   if (out_size_ > 0) events |= EPOLLOUT;
   if (sd_event_source_set_io_events(io_.get(), events) < 0) end("can't be watched");
 }

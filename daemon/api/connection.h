@@ -56,6 +56,9 @@ class Connection {
   void step();
   void next_call(const std::string& frame);
   void refuse_call(bool oneway);
+  [[nodiscard]] bool must_wait();
+  [[nodiscard]] bool owes_descriptors();
+  void hold();
   void flush();
   bool send_piece(Piece& piece);
   void watch();
@@ -77,8 +80,9 @@ class Connection {
   bool call_done_ = false;
   bool dispatching_ = false;
   bool pressed_ = false;
-  bool over_calls_ = false;  // nothing is read until hold_ has passed
-  bool closing_ = false;     // when everything is sent
+  bool held_ = false;      // nothing is read until hold_ has passed
+  bool sent_fds_ = false;  // and it is not known that the client has received them
+  bool closing_ = false;   // when everything is sent
   bool ended_ = false;
   EventSource io_{};
   EventSource defer_{};

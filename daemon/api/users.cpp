@@ -31,10 +31,14 @@ void UserTable::close(User& user) {
 }
 
 bool UserTable::take_call(User& user, std::uint64_t now) const {
-  refill(user, now);
-  if (user.calls < 1) return false;
+  if (!may_call(user, now)) return false;
   user.calls -= 1;
   return true;
+}
+
+bool UserTable::may_call(User& user, std::uint64_t now) const {
+  refill(user, now);
+  return user.calls >= 1;
 }
 
 void UserTable::charge(User& user, double calls) const {

@@ -35,6 +35,8 @@ class UserTable {
   void close(User& user);
   // Counts one call: false when the user has made as many as it may within the last second.
   [[nodiscard]] bool take_call(User& user, std::uint64_t now) const;
+  // Would take_call() say true?
+  [[nodiscard]] bool may_call(User& user, std::uint64_t now) const;
   // A call that took as much as `calls` others. Paid back within two seconds, whatever it was.
   void charge(User& user, double calls) const;
   [[nodiscard]] bool over_pending(const User& user) const { return user.pending > limits_.pending_bytes; }

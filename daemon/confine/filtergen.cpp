@@ -42,6 +42,7 @@ const std::map<std::string, std::uint64_t> kConstants = {
      CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET},
     {"NS_GET_NSTYPE", NS_GET_NSTYPE},
     {"FIONREAD", FIONREAD},
+    {"SIOCOUTQ", TIOCOUTQ},
     {"TIOCSWINSZ", TIOCSWINSZ},
 };
 

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "fixture.h"
 
 namespace sandboxd::test {
@@ -45,6 +46,16 @@ TEST_F(Bounds, CallsASecond) {
   EXPECT_EQ(refused["error"], "org.sandboxd.LimitReached");
   EXPECT_EQ(refused["parameters"], (Json{{"limit", "calls_per_second"}, {"most", 20}, {"scope", "user"}}));
   EXPECT_TRUE(client.ask("org.sandboxd.Version").contains("parameters")) << "goes on when it has waited";
+}
+
+// A megabyte takes as long to read as dozens of small calls, whether it is a call at all or not.
+TEST_F(Bounds, E94_LargeCallsCountAsSeveral) {
+  Client client = connect();
+  const Json large = {{"x", std::string(900'000, 'x')}};
+  EXPECT_TRUE(client.ask("org.sandboxd.Version", large).contains("error"));
+  const std::uint64_t begun = monotonic_usec();
+  EXPECT_TRUE(client.ask("org.sandboxd.Version", large).contains("error")) << "it is served when it has waited";
+  EXPECT_GT(monotonic_usec() - begun, 500'000U) << "by its bytes it has used up more than a second's calls";
 }
 
 // Each from a connection of its own. On a slow machine some of the allowance comes back on the way, so it may take more than 21.

@@ -277,6 +277,30 @@ TEST_F(Varlink, DescriptorsGoWithTheirReply) {
   EXPECT_EQ(::read(reader.get(), text, 2), 0);
 }
 
+// Unread, they count as the server's (unix(7), ETOOMANYREFS): a client that only calls would take everybody's.
+TEST_F(Varlink, E92_WhoLeavesDescriptorsUnreadIsNotServedOn) {
+  Client client = connect();
+  constexpr std::size_t kCalls = 8;
+  for (std::size_t i = 0; i < kCalls; ++i) client.call("org.example.test.Later", Json::object(), true);
+  const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const auto answer = [&](const api::CallPtr& call) {
+    std::vector<UniqueFd> fds;
+    fds.emplace_back(::fcntl(null.get(), F_DUPFD_CLOEXEC, 3));
+    call->reply_more({{"x", 1}}, std::move(fds));
+    call->reply(Json::object());
+  };
+  ASSERT_TRUE(loop.until([&] { return later.size() == 1; }));
+  answer(later[0]);
+  const std::uint64_t begun = monotonic_usec();
+  loop.until([&] { return later.size() > 1 || monotonic_usec() - begun > 500'000; });
+  EXPECT_EQ(later.size(), 1U) << "a call was carried out before the last one's descriptor was received";
+  for (std::size_t i = 1; i < kCalls; ++i) {
+    while (client.has_reply()) client.reply();
+    ASSERT_TRUE(loop.until([&] { return later.size() == i + 1; })) << "it reads, so it is served";
+    answer(later[i]);
+  }
+}
+
 TEST_F(Varlink, OutlivesTheEndOfTheServer) {
   Client client = connect();
   client.call("org.example.test.Later");
