@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <nlohmann/json.hpp>
 
+#include "base/prompt_release.h"
 #include "base/text.h"
 #include "daemon/api/failure.h"
 #include "daemon/files/answer.h"
@@ -118,7 +119,11 @@ void Running::read_answers() {
   const int flags = ::fcntl(answers.get(), F_GETFL);
   if (flags < 0 || ::fcntl(answers.get(), F_SETFL, flags | O_NONBLOCK) < 0) return;
   std::array<char, 2 * files::kMostAnswer> buffer{};
-  const ssize_t got = ::read(answers.get(), buffer.data(), buffer.size());
+  ssize_t got = 0;
+  {
+    const PromptRelease prompt;  // jail-init made it, and may have made it block again
+    got = ::read(answers.get(), buffer.data(), buffer.size());
+  }
   if (got > 0) on_answers({buffer.data(), static_cast<std::size_t>(got)});
   answers.reset();
 }

@@ -7,6 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/prompt_release.h"
+
 namespace sandboxd::jails {
 namespace {
 
@@ -34,6 +36,18 @@ Result<Pipe> make_pipe() {
   // Less is only slower: the kernel bounds what one user may have in pipes (pipe(7)).
   (void)::fcntl(made.write.get(), F_SETPIPE_SZ, kPipeSize);
   return made;
+}
+
+// What jail-init made it may have kept: O_NONBLOCK is of the open file, which it can change at any time (fcntl(2)).
+bool was_made_to_block(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  return flags < 0 || (flags & O_NONBLOCK) == 0;
+}
+
+// A read or write that waits because of that ends within two milliseconds.
+ssize_t promptly(const auto& call) {
+  const PromptRelease prompt;
+  return call();
 }
 
 void keep_tail(std::string& tail, std::string_view bytes) {
@@ -170,8 +184,9 @@ void Streams::want_sources() {
 
 void Streams::read_some(std::size_t index) {
   Source& from = sources_.at(index);
-  const ssize_t got = ::read(from.fd.get(), g_buffer, sizeof g_buffer);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  const ssize_t got = promptly([&] { return ::read(from.fd.get(), g_buffer, sizeof g_buffer); });
+  const bool later = got < 0 && (errno == EAGAIN || errno == EINTR);
+  if (later && !was_made_to_block(from.fd.get())) return;
   if (got <= 0) return end(index);  // EIO of a terminal: nobody has it open any more
   progress_ = true;
   if (options_.active) options_.active();
@@ -264,11 +279,16 @@ void Streams::read_input(const std::shared_ptr<Attachment>& from) {
 void Streams::write_input() {
   if (!input_) return;
   if (input_written_ < input_pending_.size()) {
-    const ssize_t wrote =
-        ::write(input_.get(), input_pending_.data() + input_written_, input_pending_.size() - input_written_);
+    const std::string_view rest = std::string_view(input_pending_).substr(input_written_);
+    const ssize_t wrote = promptly([&] { return ::write(input_.get(), rest.data(), rest.size()); });
     const bool later = wrote < 0 && (errno == EAGAIN || errno == EINTR);
+    const bool whole = wrote == static_cast<ssize_t>(rest.size());
     // Whatever else is wrong: the job doesn't read it (EPIPE), or has gone (EIO).
-    if (!later) input_written_ = wrote < 0 ? input_pending_.size() : input_written_ + static_cast<std::size_t>(wrote);
+    if ((wrote < 0 && !later) || (!whole && was_made_to_block(input_.get()))) {
+      input_written_ = input_pending_.size();
+    } else if (wrote > 0) {
+      input_written_ += static_cast<std::size_t>(wrote);
+    }
   }
   const bool all = input_written_ >= input_pending_.size();
   if (all) {

@@ -153,5 +153,40 @@ TEST_F(Relay, AWriterThatStaysCantHoldTheEndBack) {
   EXPECT_TRUE(test::run_until(loop_.get(), [&] { return done_; }));
 }
 
+// jail-init makes the pipes and can keep them: O_NONBLOCK is the open file's, not ours alone (fcntl(2)).
+class MadeToBlock : public Relay {
+ protected:
+  // Standard input's read end, standard output's write end, and what jail-init kept of the other ends.
+  void start_kept(std::string input) {
+    std::vector<UniqueFd> outer;
+    for (const bool is_input : {true, false}) {
+      int ends[2];
+      ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+      outer.emplace_back(ends[is_input ? 1 : 0]);
+      (is_input ? input_ : output_).reset(ends[is_input ? 0 : 1]);
+      (is_input ? kept_input_ : kept_output_).reset(::fcntl(outer.back().get(), F_DUPFD_CLOEXEC, 3));
+    }
+    Streams::Options options;
+    options.kind = StreamKind::kMerged;
+    options.input = std::move(input);
+    options.attachable = true;
+    ASSERT_TRUE(streams_.start(loop_.get(), std::move(outer), std::move(options), [this] { done_ = true; }).ok());
+  }
+  UniqueFd input_, output_, kept_input_, kept_output_;
+};
+
+TEST_F(MadeToBlock, E91_StandardInputHoldsNobodyUp) {
+  start_kept(std::string(4 << 20, 'x'));
+  ASSERT_EQ(::fcntl(kept_input_.get(), F_SETFL, 0), 0);
+  static_cast<void>(read_some(input_.get()));  // room for some of it, so that it is written on
+  ::alarm(20);
+  test::run_for(loop_.get(), 100'000);
+  ::alarm(0);
+  ASSERT_EQ(::write(output_.get(), "x", 1), 1);
+  output_.reset();
+  kept_output_.reset();
+  EXPECT_TRUE(test::run_until(loop_.get(), [&] { return done_; })) << "the loop goes on";
+}
+
 }  // namespace
 }  // namespace sandboxd::jails
