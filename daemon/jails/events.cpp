@@ -27,7 +27,7 @@ Supervisor::Subscription EventLog::subscribe(uid_t uid, bool all, std::uint64_t 
 std::vector<Event> EventLog::past(uid_t uid, bool all, std::uint64_t after) const {
   std::vector<Event> found;
   for (const Event& event : events_) {
-    if (event.cursor > after && (all || event.uid == uid)) found.push_back(event);
+    if (event.cursor > after && is_for(event, uid, all)) found.push_back(event);
   }
   return found;
 }
@@ -36,6 +36,8 @@ std::uint64_t EventLog::missed(std::uint64_t after) const {
   const std::uint64_t first = events_.empty() ? last_ + 1 : events_.front().cursor;
   return after + 1 < first ? first - after - 1 : 0;
 }
+
+bool EventLog::is_for(const Event& event, uid_t uid, bool all) { return all || (event.uid == uid && !event.admin); }
 
 void EventLog::wake() {
   if (wake_.active()) return;
@@ -55,7 +57,7 @@ void EventLog::deliver() {
       const std::uint64_t next = std::max(subscriber->after + 1, first);
       const Event event = events_[next - first];
       subscriber->after = next;
-      if (subscriber->all || event.uid == subscriber->uid) subscriber->callback(event);
+      if (is_for(event, subscriber->uid, subscriber->all)) subscriber->callback(event);
     }
   }
 }

@@ -21,7 +21,7 @@ class EventLog {
   explicit EventLog(sd_event* loop) : loop_(loop), epoch_(random_id("e-")) {}
 
   void add(Event event);  // sets cursor and time
-  // Events with a cursor > `after` that are `uid`'s, or everyone's.
+  // Events with a cursor > `after` that are `uid`'s on the public socket, or everyone's.
   Supervisor::Subscription subscribe(uid_t uid, bool all, std::uint64_t after,
                                      std::function<void(const Event&)> callback);
   [[nodiscard]] const std::string& epoch() const { return epoch_; }
@@ -37,6 +37,8 @@ class EventLog {
     std::function<void(const Event&)> callback{};
   };
 
+  // Is it for that uid on the public socket, or for who sees all?
+  static bool is_for(const Event& event, uid_t uid, bool all);
   void wake();
   void deliver();
 

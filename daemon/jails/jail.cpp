@@ -90,7 +90,7 @@ void Jail::start() {
 }
 
 void Jail::emit(const std::string& kind, const std::string& detail) {
-  services_.events->add(Event{0, 0, id(), kind, detail, client_.uid});
+  services_.events->add(Event{0, 0, id(), kind, detail, client_.uid, client_.admin});
 }
 
 void Jail::on_start_answer(Result<wire::Message> answer) {

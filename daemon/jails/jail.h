@@ -70,7 +70,6 @@ inline constexpr std::uint64_t kJobDescriptors = 5;  // of an exec: streams, log
 class Jail : public std::enable_shared_from_this<Jail> {
  public:
   enum class State : std::uint8_t { kStarting, kRunning, kEnding, kStuck, kEnded };
-  using WaitDone = std::function<void(std::variant<protocol::JobReport, Failure>)>;
 
   Jail(Services& services, JailRequest request);
 
@@ -97,7 +96,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
   [[nodiscard]] bool session() const { return plan_.session; }
   [[nodiscard]] const std::shared_ptr<JobLog>& log() const { return log_; }
 
-  void wait(WaitDone done);                    // at once when it has ended
+  void wait(Waiter waiter);                    // at once when it has ended
   void when_over(std::function<void()> done);  // the number is free; at once when it is
   // Everybody who waits for the jail or a job of it has been told; a client that reads slowly has not, unless its output is cut.
   void when_told(std::function<void()> done);
@@ -246,7 +245,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
   bool reported_ = false;
   std::optional<protocol::JobReport> report_;
   std::optional<Failure> failure_;  // instead of the report
-  std::vector<WaitDone> waiting_;
+  std::vector<Waiter> waiting_;
   std::vector<std::function<void()>> over_waiting_, told_waiting_;
   Timer told_;
 

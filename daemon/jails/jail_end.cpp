@@ -149,22 +149,23 @@ void Jail::deliver(std::variant<JobReport, Failure> end) {
     observer.failure(std::get<Failure>(end));
   }
   // Who waits for a job that could not be started gets the verdict; only a jail that never was has no report.
-  for (const WaitDone& done : waiting) {
+  for (const Waiter& waiter : waiting) {
     if (report_) {
-      done(*report_);
+      waiter.done(*report_);
     } else {
-      done(std::get<Failure>(end));
+      waiter.done(std::get<Failure>(end));
     }
   }
 }
 
-void Jail::wait(WaitDone done) {
+void Jail::wait(Waiter waiter) {
   if (!reported_) {
-    waiting_.push_back(std::move(done));
+    std::erase_if(waiting_, [](const Waiter& other) { return other.gone(); });
+    waiting_.push_back(std::move(waiter));
   } else if (report_) {
-    done(*report_);
+    waiter.done(*report_);
   } else {
-    done(*failure_);
+    waiter.done(*failure_);
   }
 }
 

@@ -12,6 +12,7 @@
 #include "daemon/jails/denials.h"
 #include "daemon/jails/jail.h"
 #include "daemon/jails/make_supervisor.h"
+#include "daemon/jails/one_at_a_time.h"
 #include "daemon/jails/sweeper.h"
 #include "daemon/jails/table.h"
 #include "daemon/plan/make_plan.h"
@@ -94,6 +95,7 @@ class JailSupervisor final : public Supervisor {
   plan::Context context_of(const Client& client, std::uint32_t number) const;
   std::string deny(const Client& client, const plan::Context& context, const plan::Denied& denied,
                    RunObserver observer);
+  static std::variant<protocol::JailInfo, Failure> inspected(const Jail& jail, const Result<wire::Message>& answer);
   void trim();
   void check_ready();
 
@@ -101,6 +103,7 @@ class JailSupervisor final : public Supervisor {
   Numbers numbers_;
   EventLog events_;
   AuditClient audit_;
+  OneAtATime inspections_{};
   LauncherClient launcher_;
   Sweeper sweeper_;
   Denials denials_;

@@ -331,16 +331,17 @@ void Job::deliver() {
   } else if (observer.failure) {
     observer.failure(*failure_);
   }
-  for (const WaitDone& done : waiting) report_ ? done(*report_) : done(*failure_);
+  for (const Waiter& waiter : waiting) report_ ? waiter.done(*report_) : waiter.done(*failure_);
 }
 
-void Job::wait(WaitDone done) {
+void Job::wait(Waiter waiter) {
   if (!reported_) {
-    waiting_.push_back(std::move(done));
+    std::erase_if(waiting_, [](const Waiter& other) { return other.gone(); });
+    waiting_.push_back(std::move(waiter));
   } else if (report_) {
-    done(*report_);
+    waiter.done(*report_);
   } else {
-    done(*failure_);
+    waiter.done(*failure_);
   }
 }
 
@@ -362,7 +363,7 @@ Result<std::vector<UniqueFd>> Job::attach(std::uint64_t replay, std::shared_ptr<
 }
 
 void Job::emit(const std::string& kind, const std::string& detail) {
-  links_.events->add(Event{0, 0, jail_, kind, detail, client_.uid});
+  links_.events->add(Event{0, 0, jail_, kind, detail, client_.uid, client_.admin});
 }
 
 protocol::JobInfo Job::info() const {

@@ -44,10 +44,16 @@ struct JobRequest {
   JobObserver observer{};
 };
 
+// Who waits for an end. One with an asker is forgotten with it: attaching to a long job again and again leaves nothing behind.
+struct Waiter {
+  std::function<void(std::variant<protocol::JobReport, Failure>)> done{};
+  std::optional<std::weak_ptr<void>> asker{};
+  [[nodiscard]] bool gone() const { return asker && asker->expired(); }
+};
+
 class Job : public std::enable_shared_from_this<Job> {
  public:
   enum class State : std::uint8_t { kStarting, kRunning, kEnded };
-  using WaitDone = std::function<void(std::variant<protocol::JobReport, Failure>)>;
   struct Links {
     sd_event* loop = nullptr;
     AuditClient* audit = nullptr;
@@ -72,7 +78,7 @@ class Job : public std::enable_shared_from_this<Job> {
 
   void signal(int signal, std::uint64_t grace_usec, const std::string& why);  // then SIGKILL, when grace is not kNoKill
   static constexpr std::uint64_t kNoKill = UINT64_MAX;
-  void wait(WaitDone done);
+  void wait(Waiter waiter);
   void say(const std::string& line) {
     if (explains_) streams_.say(line);
   }
@@ -142,7 +148,7 @@ class Job : public std::enable_shared_from_this<Job> {
   Timer grace_, late_, wall_;
   std::optional<protocol::JobReport> report_;
   std::optional<Failure> failure_;
-  std::vector<WaitDone> waiting_;
+  std::vector<Waiter> waiting_;
 };
 
 }  // namespace sandboxd::jails

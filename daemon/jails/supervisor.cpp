@@ -67,7 +67,9 @@ void JailSupervisor::check_ready() {
   ready(profiles_->config);
 }
 
-std::string JailSupervisor::scope_of(const Client& client) const { return fmt::format("uid {}", charged(client.uid)); }
+std::string JailSupervisor::scope_of(const Client& client) const {
+  return client.admin ? "admin.sock" : fmt::format("uid {}", charged(client.uid));
+}
 
 std::optional<Failure> JailSupervisor::check_client(const Client& client, const JobSpec& spec) const {
   if (ending_) return Unavailable{"sandboxd", "it is ending"};
@@ -76,14 +78,14 @@ std::optional<Failure> JailSupervisor::check_client(const Client& client, const 
   if (!audit_.accepting()) return Unavailable{"audit", "records can't be written: nothing starts without one"};
   if (is_pool_id(client.uid)) return Denied{"user", "users of the host, not ids of the pool"};
   const std::uint64_t most = profiles_->config.user_jails;
-  if (table_.alive(client.uid) >= most) return LimitReached{"user_jails", most, scope_of(client)};
+  if (table_.alive(account_of(client)) >= most) return LimitReached{"user_jails", most, scope_of(client)};
   if (auto refused = check_descriptors(client, kJailDescriptors)) return refused;
   // A connection starts one at a time. Who hangs up meanwhile may not take all of the launcher's and the broker's places with what
   // is still under way.
   const std::uint64_t starting = profiles_->config.user_connections;
-  if (table_.starting(client.uid) >= starting)
+  if (table_.starting(account_of(client)) >= starting)
     return LimitReached{"user_connections", starting, "jails being started for " + scope_of(client)};
-  if (spec.name && table_.name_in_use(client.uid, *spec.name)) {
+  if (spec.name && table_.name_in_use(account_of(client), *spec.name)) {
     return InvalidArgument{"/parameters/spec/name", *spec.name, "a name that none of your live jails has"};
   }
   return {};
@@ -92,7 +94,7 @@ std::optional<Failure> JailSupervisor::check_client(const Client& client, const 
 // One user's jails and jobs could take all descriptors that the daemon may have, and nobody else would be served.
 std::optional<Failure> JailSupervisor::check_descriptors(const Client& client, std::uint64_t more) const {
   if (deps_.descriptors == 0) return {};
-  const Holding held = table_.descriptors(client.uid);
+  const Holding held = table_.descriptors(account_of(client));
   const std::uint64_t most = share_of(deps_.descriptors, held.others);
   if (held.own + more <= most) return {};
   return LimitReached{"user_descriptors", most, scope_of(client)};
@@ -102,7 +104,7 @@ std::optional<Failure> JailSupervisor::check_descriptors(const Client& client, s
 std::optional<Failure> JailSupervisor::give_terminals(const Client& client, wire::JailPlan& plan) const {
   if (deps_.terminals == 0) return {};
   const std::uint64_t most = profiles_->config.user_terminals;
-  const Holding held = table_.terminals(client.uid);
+  const Holding held = table_.terminals(account_of(client));
   plan.terminals = static_cast<std::uint32_t>(terminals_for(plan.terminals, held, deps_.terminals, most));
   if (plan.terminals != 0 || plan.job.stdio != wire::StdioMode::kTerminal) return {};
   return LimitReached{"user_terminals", std::min(most, share_of(deps_.terminals, held.others)), scope_of(client)};
@@ -132,14 +134,15 @@ plan::Context JailSupervisor::context_of(const Client& client, std::uint32_t num
 
 std::string JailSupervisor::deny(const Client& client, const plan::Context& context, const plan::Denied& denied,
                                  RunObserver observer) {
-  denials_.record(client, charged(client.uid), context.jail, context.request, denied.rule, denied.allowed,
-                  [this, client, context, denied, observer = std::move(observer)](Status written) {
-                    events_.add(Event{0, 0, context.jail, "denied",
-                                      Json{{"rule", denied.rule}, {"allowed", denied.allowed}}.dump(), client.uid});
-                    if (!observer.failure) return;
-                    if (!written.ok()) return observer.failure(Unavailable{"audit", written.error().message()});
-                    observer.failure(Denied{denied.rule, denied.allowed});
-                  });
+  denials_.record(
+      client, charged(account_of(client)), context.jail, context.request, denied.rule, denied.allowed,
+      [this, client, context, denied, observer = std::move(observer)](Status written) {
+        events_.add(Event{0, 0, context.jail, "denied", Json{{"rule", denied.rule}, {"allowed", denied.allowed}}.dump(),
+                          client.uid, client.admin});
+        if (!observer.failure) return;
+        if (!written.ok()) return observer.failure(Unavailable{"audit", written.error().message()});
+        observer.failure(Denied{denied.rule, denied.allowed});
+      });
   return context.jail;
 }
 
@@ -164,7 +167,7 @@ std::variant<std::string, Failure> JailSupervisor::start(const Client& client, c
       return InvalidArgument{wrong->path, wrong->value, wrong->expected};
     const auto& denied = std::get<plan::Denied>(outcome);
     // Past its rate a user's refusals share one record, and are answered at once.
-    if (!denials_.take(charged(client.uid))) return Denied{denied.rule, denied.allowed};
+    if (!denials_.take(charged(account_of(client)))) return Denied{denied.rule, denied.allowed};
     return deny(client, context, denied, std::move(observer));
   }
   JailRequest request;
@@ -182,7 +185,7 @@ std::variant<std::string, Failure> JailSupervisor::start(const Client& client, c
     request.log = std::get<std::shared_ptr<JobLog>>(std::move(log));
   }
   request.client = client;
-  request.charged = charged(client.uid);
+  request.charged = charged(account_of(client));
   request.name = spec.name.value_or("");
   request.stdio = spec.stdio;
   request.stdin_data = spec.stdin_data.value_or("");
@@ -226,35 +229,45 @@ void JailSupervisor::inspect(const Client& client, const std::string& name,
     info.in_force = jail->facts();
     return done(std::move(info));
   }
-  launcher_.request(wire::LauncherMessage::kInspect, wire::NumberRequest{jail->number()},
-                    [jail, done = std::move(done)](Result<wire::Message> answer) {
-                      if (!answer.ok()) return done(Unavailable{"launcher", answer.error().message()});
-                      JailInfo info = jail->info();
-                      if (answer->type == static_cast<std::uint16_t>(wire::LauncherMessage::kInspected)) {
-                        const auto readback = wire::body_of<wire::Readback>(*answer);
-                        if (!readback.ok()) return done(Unavailable{"launcher", readback.error().message()});
-                        for (const wire::Fact& fact : readback->facts) info.in_force.push_back({fact.name, fact.value});
-                        // Landlock can't be read back, only tried, and it can't be loosened: what was told at the start.
-                        for (const protocol::Fact& fact : jail->facts()) {
-                          if (fact.name.starts_with("landlock_")) info.in_force.push_back(fact);
-                        }
-                        return done(std::move(info));
-                      }
-                      const auto failed = wire::body_of<wire::Failed>(*answer);
-                      if (!failed.ok()) return done(Unavailable{"launcher", failed.error().message()});
-                      // It ended meanwhile: what was in force at its start is what is known.
-                      if (jail->state() == Jail::State::kRunning)
-                        return done(SetupFailed{failed->step, failed->code, failed->detail});
-                      info.in_force = jail->facts();
-                      done(std::move(info));
-                    });
+  const uid_t user = charged(account_of(client));
+  const std::uint64_t most = profiles_->config.user_connections;
+  auto question = [this, user, jail, done] {
+    launcher_.request(wire::LauncherMessage::kInspect, wire::NumberRequest{jail->number()},
+                      [this, user, jail, done](const Result<wire::Message>& answer) {
+                        done(inspected(*jail, answer));
+                        inspections_.answered(user);
+                      });
+  };
+  if (inspections_.ask(user, most, std::move(question))) return;
+  done(LimitReached{"user_connections", most, fmt::format("questions about jails for {}", scope_of(client))});
+}
+
+std::variant<JailInfo, Failure> JailSupervisor::inspected(const Jail& jail, const Result<wire::Message>& answer) {
+  if (!answer.ok()) return Unavailable{"launcher", answer.error().message()};
+  JailInfo info = jail.info();
+  if (answer->type == static_cast<std::uint16_t>(wire::LauncherMessage::kInspected)) {
+    const auto readback = wire::body_of<wire::Readback>(*answer);
+    if (!readback.ok()) return Unavailable{"launcher", readback.error().message()};
+    for (const wire::Fact& fact : readback->facts) info.in_force.push_back({fact.name, fact.value});
+    // Landlock can't be read back, only tried, and it can't be loosened: what was told at the start.
+    for (const protocol::Fact& fact : jail.facts()) {
+      if (fact.name.starts_with("landlock_")) info.in_force.push_back(fact);
+    }
+    return info;
+  }
+  const auto failed = wire::body_of<wire::Failed>(*answer);
+  if (!failed.ok()) return Unavailable{"launcher", failed.error().message()};
+  // It ended meanwhile: what was in force at its start is what is known.
+  if (jail.state() == Jail::State::kRunning) return SetupFailed{failed->step, failed->code, failed->detail};
+  info.in_force = jail.facts();
+  return info;
 }
 
 void JailSupervisor::wait(const Client& client, const std::string& name,
                           std::function<void(std::variant<JobReport, Failure>)> done) {
   const auto jail = table_.find(client, name);
   if (!jail) return done(no_jail(name));
-  jail->wait(std::move(done));
+  jail->wait({std::move(done), {}});
 }
 
 std::optional<Failure> JailSupervisor::kill(const Client& client, const std::string& name, int signal,

@@ -82,6 +82,7 @@ struct Event {
   std::string jail{}, kind{};  // kind: as in org.sandboxd.Jail
   std::string detail{};        // a JSON object
   uid_t uid = 0;
+  bool admin = false;  // of a jail that was asked for by admin.sock: nobody's on the public socket, whatever the uid
 };
 
 class Supervisor {

@@ -86,14 +86,14 @@ std::variant<std::shared_ptr<Jail>, Failure> JailSupervisor::own_jail(const Clie
                                                                       const std::string& name) const {
   auto jail = table_.find(client, name);
   if (!jail) return no_jail(name);
-  if (jail->client().uid != client.uid) return Denied{"only its owner", fmt::format("to uid {}", jail->client().uid)};
+  if (!is_own(client, *jail)) return Denied{"only its owner", fmt::format("to uid {}", jail->client().uid)};
   return jail;
 }
 
 std::variant<std::shared_ptr<JobLog>, Failure> JailSupervisor::new_log(const Client& client, const std::string& jail,
                                                                        std::uint32_t job) {
   if (deps_.log_directory.empty()) return Unavailable{"log", "this daemon has no directory for logs"};
-  auto log = logs_.create(charged(client.uid), deps_.log_directory, fmt::format("{}.{}", jail, job));
+  auto log = logs_.create(charged(account_of(client)), deps_.log_directory, fmt::format("{}.{}", jail, job));
   if (log.ok()) return std::move(log).value();
   if (log.error().code == EDQUOT) return LimitReached{"logs", JobLogs::kMost, scope_of(client)};
   return Unavailable{"log", log.error().message()};
@@ -170,14 +170,15 @@ std::shared_ptr<void> JailSupervisor::attach(const Client& client, const std::st
   const auto jail = std::get<std::shared_ptr<Jail>>(found);
   std::shared_ptr<void> token;
   const std::uint64_t most = replay.value_or(UINT64_MAX);
+  auto ended = [observer](const std::variant<protocol::JobReport, Failure>& end) {
+    const auto* report = std::get_if<protocol::JobReport>(&end);
+    report != nullptr ? observer.report(*report) : observer.failure(std::get<Failure>(end));
+  };
   if (number == wire::kFirstJob) {
     auto fds = jail->attach_first(most, token);
     if (const auto* failure = std::get_if<Failure>(&fds)) return refuse(*failure);
     observer.started(jail->first_job(), std::get<std::vector<UniqueFd>>(std::move(fds)));
-    jail->wait([observer](const std::variant<protocol::JobReport, Failure>& end) {
-      const auto* report = std::get_if<protocol::JobReport>(&end);
-      report != nullptr ? observer.report(*report) : observer.failure(std::get<Failure>(end));
-    });
+    jail->wait({std::move(ended), token});
     return token;
   }
   const auto job = jail->job(number);
@@ -186,10 +187,7 @@ std::shared_ptr<void> JailSupervisor::attach(const Client& client, const std::st
   auto fds = job->attach(most, token);
   if (!fds.ok()) return refuse(Unavailable{"sandboxd", fds.error().message()});
   observer.started(job->info(), std::move(fds).value());
-  job->wait([observer](const std::variant<protocol::JobReport, Failure>& end) {
-    const auto* report = std::get_if<protocol::JobReport>(&end);
-    report != nullptr ? observer.report(*report) : observer.failure(std::get<Failure>(end));
-  });
+  job->wait({std::move(ended), token});
   return token;
 }
 
@@ -237,10 +235,10 @@ void JailSupervisor::wait_job(const Client& client, const std::string& name, std
   auto found = visible_jail(client, name);
   if (auto* failure = std::get_if<Failure>(&found)) return done(std::move(*failure));
   const auto& jail = std::get<std::shared_ptr<Jail>>(found);
-  if (number == wire::kFirstJob && !jail->session()) return jail->wait(std::move(done));
+  if (number == wire::kFirstJob && !jail->session()) return jail->wait({std::move(done), {}});
   const auto job = jail->job(number);
   if (!job) return done(no_job(number));
-  job->wait(std::move(done));
+  job->wait({std::move(done), {}});
 }
 
 std::optional<Failure> JailSupervisor::kill_job(const Client& client, const std::string& name, std::uint32_t number,

@@ -4,7 +4,11 @@
 
 namespace sandboxd::jails {
 
-bool may_see(const Client& client, const Jail& jail) { return client.admin || client.uid == jail.client().uid; }
+uid_t account_of(const Client& client) { return client.admin ? static_cast<uid_t>(-1) : client.uid; }
+
+bool is_own(const Client& client, const Jail& jail) { return account_of(client) == account_of(jail.client()); }
+
+bool may_see(const Client& client, const Jail& jail) { return client.admin || is_own(client, jail); }
 
 std::uint32_t Numbers::take() {
   const auto count = static_cast<std::uint32_t>(taken_.size());
@@ -30,14 +34,14 @@ void Numbers::free(std::uint32_t number) {
 }
 
 void Table::add(std::shared_ptr<Jail> jail) {
-  by_user_[jail->client().uid][jail->id()] = jail;
+  by_user_[account_of(jail->client())][jail->id()] = jail;
   by_id_[jail->id()] = std::move(jail);
 }
 
 void Table::erase(const std::string& id) {
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return;
-  const uid_t uid = found->second->client().uid;
+  const uid_t uid = account_of(found->second->client());
   by_user_[uid].erase(id);
   if (by_user_[uid].empty()) by_user_.erase(uid);
   by_id_.erase(found);
@@ -50,7 +54,7 @@ void Table::trim(std::uint64_t now) {
     if (jail->forgettable()) {
       old.push_back(id);
     } else if (jail->over() && jail->told()) {
-      ended_of[charged(jail->client().uid)].emplace_back(jail->over_since(), id);
+      ended_of[charged(account_of(jail->client()))].emplace_back(jail->over_since(), id);
     }
   }
   for (auto& [user, ended] : ended_of) {
@@ -75,9 +79,9 @@ std::shared_ptr<Jail> Table::find(const Client& client, const std::string& id_or
   std::shared_ptr<Jail> best;
   for (const auto& jail : visible(client)) {
     if (jail->name() != id_or_name) continue;
-    const bool own = jail->client().uid == client.uid;
+    const bool own = is_own(client, *jail);
     const auto rank = [](const Jail& j, bool mine) { return std::tuple(mine, !j.over(), j.over_since()); };
-    if (!best || rank(*jail, own) > rank(*best, best->client().uid == client.uid)) best = jail;
+    if (!best || rank(*jail, own) > rank(*best, is_own(client, *best))) best = jail;
   }
   return best;
 }
@@ -136,7 +140,7 @@ std::vector<std::shared_ptr<Jail>> Table::visible(const Client& client) const {
     for (const auto& [id, jail] : by_id_) jails.push_back(jail);
     return jails;
   }
-  const auto found = by_user_.find(client.uid);
+  const auto found = by_user_.find(account_of(client));
   if (found == by_user_.end()) return jails;
   for (const auto& [id, jail] : found->second) jails.push_back(jail);
   return jails;

@@ -18,6 +18,10 @@ inline constexpr std::size_t kEndedKept = 64;  // for each user
 inline constexpr std::uint64_t kEndedKeptUsec = 3'600'000'000;
 
 // Who may see a jail: its user, and whoever came by admin.sock.
+// Whose a jail is, and who is charged for it: a uid, or (uid_t)-1, which nobody has, for all that came by admin.sock. Uid 0 of the
+// public socket is another account: a container's root has it too.
+[[nodiscard]] uid_t account_of(const Client& client);
+[[nodiscard]] bool is_own(const Client& client, const Jail& jail);
 [[nodiscard]] bool may_see(const Client& client, const Jail& jail);
 
 class Numbers {

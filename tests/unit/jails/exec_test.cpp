@@ -3,6 +3,8 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
 #include "tests/unit/jails/fixture.h"
 
 namespace sandboxd::jails {
@@ -134,6 +136,31 @@ TEST_F(Exec, ATerminalIsRelayedBothWaysAndResized) {
   ASSERT_EQ(::ioctl(inner.get(), TIOCGWINSZ, &size), 0);
   EXPECT_EQ(size.ws_row, 40);
   EXPECT_EQ(size.ws_col, 120);
+}
+
+TEST_F(Exec, E93_WhoAttachedAndWentLeavesNothingBehind) {
+  open();
+  const auto [id, jail] = session();
+  Seen seen;
+  protocol::ExecSpec what = command(protocol::Stdio::kRelay);
+  what.detach = true;
+  const std::uint32_t job = exec(seen, id, what);
+  ASSERT_TRUE(until([&] { return jail->was_told(InitCommand::kExec, job); }));
+  auto inner = jail->give_streams(job);
+  jail->say(InitEvent::kJobReady, 0, 0, "", "", job);
+  ASSERT_TRUE(until([&] { return seen.started == 1; }));
+  Seen unread;
+  std::vector<std::weak_ptr<int>> kept;
+  for (int i = 0; i < 100; ++i) {
+    const auto mark = std::make_shared<int>(i);
+    kept.emplace_back(mark);
+    JobObserver observer = observe_job(unread);
+    observer.report = [mark](const protocol::JobReport&) {};
+    ASSERT_NE(supervisor_->attach(alice(), id, job, 0, std::move(observer)), nullptr);
+    unread.fds.clear();
+  }
+  const auto alive = std::ranges::count_if(kept, [](const auto& weak) { return !weak.expired(); });
+  EXPECT_LE(alive, 1) << "of a hundred, until the job's end";
 }
 
 TEST_F(Exec, TwoClientsAreAttachedAndOneThatGoesIsForgotten) {

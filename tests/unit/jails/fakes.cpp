@@ -196,13 +196,18 @@ void FakeLauncher::on_message(wire::Message message) {
     case wire::LauncherMessage::kList:
       return answer(wire::LauncherMessage::kListed, message.id, wire::NumberList{{existing.begin(), existing.end()}});
     case wire::LauncherMessage::kInspect:
-      return answer(wire::LauncherMessage::kInspected, message.id, wire::Readback{{{"seccomp", "now"}}});
+      if (hold_inspections) return held_inspections.push_back(message.id);
+      return answer_inspection(message.id);
     case wire::LauncherMessage::kKill:
       killed.push_back(number);
       return answer(wire::LauncherMessage::kDone, message.id, wire::Done{number});
     case wire::LauncherMessage::kRemove: return remove(message.id, number);
     default: FAIL() << "message of type " << message.type;
   }
+}
+
+void FakeLauncher::answer_inspection(std::uint64_t id) {
+  answer(wire::LauncherMessage::kInspected, id, wire::Readback{{{"seccomp", "now"}}});
 }
 
 void FakeLauncher::remove(std::uint64_t id, std::uint32_t number) {

@@ -125,9 +125,12 @@ class FakeLauncher : public FakeServer {
   int busy = 0;         // so many removals are answered EBUSY
   bool silent = false;  // starts are not answered
   bool forks = true;    // a jail's first process is one
+  bool hold_inspections = false;
+  std::vector<std::uint64_t> held_inspections;  // what was asked, and is not answered
   wire::JailPlan last_plan{};
 
   void send_profiles(std::uint64_t id = 0);
+  void answer_inspection(std::uint64_t id);
 
  protected:
   void on_message(wire::Message message) override;

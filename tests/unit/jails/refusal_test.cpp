@@ -213,5 +213,54 @@ TEST_F(Jails, RefuseANameThatIsInUse) {
   EXPECT_EQ(other.started, 1);
 }
 
+// A container's root is uid 0 on the public socket. What came by admin.sock is not its own: the files in it may be root's.
+TEST_F(Jails, E90_Uid0OfThePublicSocketHasNothingOfTheAdmins) {
+  open();
+  const Client container{0, 0, 1, {}, false, 10};
+  std::vector<std::string> seen;
+  const auto events = supervisor_->subscribe(container, 0, [&](const Event& event) { seen.push_back(event.jail); });
+  JobSpec named;
+  named.name = "build";
+  const auto [admins, fake] = session(named, admin());
+  EXPECT_TRUE(std::get<0>(supervisor_->list(container)).empty());
+  EXPECT_EQ(std::get<0>(supervisor_->list(admin())).size(), 1U);
+  for (const std::string& name : {admins, std::string("build")}) {
+    EXPECT_EQ(supervisor_->exec(container, name, command(), {}).index(), 1U) << name;
+    EXPECT_EQ(supervisor_->jobs(container, name).index(), 1U) << name;
+    EXPECT_TRUE(supervisor_->kill(container, name, 9, 0).has_value()) << name;
+  }
+  // A name of its own that the admin has too: neither stands in for the other.
+  const auto [its, its_fake] = session(named, container);
+  ASSERT_TRUE(until([&] { return !seen.empty(); }));
+  EXPECT_THAT(seen, testing::Each(its)) << "events of the admin's jails";
+  EXPECT_EQ(std::get<0>(supervisor_->list(container)).size(), 1U);
+  EXPECT_EQ(supervisor_->exec(admin(), "build", command(), {}).index(), 0U);
+  EXPECT_EQ(std::get<0>(supervisor_->jobs(admin(), admins)).size(), 1U) << "the admin's own jail is meant";
+  EXPECT_EQ(supervisor_->exec(admin(), its, command(), {}).index(), 1U)
+      << "nothing of the admin's goes into a stranger's";
+}
+
+// The launcher reads a jail's facts itself, thousands of mounts if its user likes: asked without end it would start nobody's jails.
+TEST_F(Jails, E95_WhoAsksFasterThanTheLauncherAnswersWaitsForItself) {
+  open();
+  Seen seen;
+  const auto [id, jail] = running(seen);
+  launcher_->hold_inspections = true;
+  constexpr std::size_t kAsked = 100;
+  const std::size_t most = launcher_->profiles.config.user_connections;
+  ASSERT_LT(most + 1, kAsked);
+  std::size_t answered = 0, refused = 0;
+  for (std::size_t i = 0; i < kAsked; ++i) {
+    supervisor_->inspect(alice(), id, [&](const auto& answer) { ++(answer.index() == 0 ? answered : refused); });
+  }
+  EXPECT_EQ(refused, kAsked - 1 - most);
+  Seen bobs;
+  running(bobs, spec(), bob());
+  EXPECT_EQ(launcher_->held_inspections.size(), 1U) << "one of a user's at a time";
+  launcher_->hold_inspections = false;
+  launcher_->answer_inspection(launcher_->held_inspections.front());
+  EXPECT_TRUE(until([&] { return answered == most + 1; })) << answered;
+}
+
 }  // namespace
 }  // namespace sandboxd::jails
