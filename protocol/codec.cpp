@@ -332,6 +332,7 @@ Checked decode(const Json& value, std::string_view path, JailInfo& out) {
   reader.required("jobs", whole(0, UINT32_MAX, into(out.jobs)));
   reader.required("in_force", object_list(kMaxArgv, out.in_force));
   reader.required("unenforced", texts(out.unenforced));
+  reader.required("profile_hash", string(kMaxLine, out.profile_hash));
   return reader.finish();
 }
 

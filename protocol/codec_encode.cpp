@@ -187,13 +187,21 @@ Json encode(const JailInfo& info, std::size_t argv_most) {
   bool was_cut = info.argv_cut;
   Json argv = encode_argv(info.argv, argv_most, was_cut);
   Json value = {
-      {"jail", info.jail},         {"name", info.name},
-      {"profile", info.profile},   {"state", info.state},
-      {"uid", info.uid},           {"argv", std::move(argv)},
-      {"argv_cut", was_cut},       {"started", info.started},
-      {"in_force", Json::array()}, {"session", info.session},
-      {"frozen", info.frozen},     {"labels", encode_labels(info.labels)},
-      {"jobs", info.jobs},         {"unenforced", info.unenforced},
+      {"jail", info.jail},
+      {"name", info.name},
+      {"profile", info.profile},
+      {"state", info.state},
+      {"uid", info.uid},
+      {"argv", std::move(argv)},
+      {"argv_cut", was_cut},
+      {"started", info.started},
+      {"in_force", Json::array()},
+      {"session", info.session},
+      {"frozen", info.frozen},
+      {"labels", encode_labels(info.labels)},
+      {"jobs", info.jobs},
+      {"unenforced", info.unenforced},
+      {"profile_hash", info.profile_hash},
   };
   if (info.expires) value["expires"] = *info.expires;
   if (info.report) value["report"] = encode(*info.report);

@@ -173,6 +173,7 @@ struct JailInfo {
   std::uint32_t jobs = 0;                  // alive
   std::vector<Fact> in_force{};            // Inspect only: what was read back from the kernel
   std::vector<std::string> unenforced{};
+  std::string profile_hash{};  // hex: of the profile as it was at the start
   bool operator==(const JailInfo&) const = default;
 };
 

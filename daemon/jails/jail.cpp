@@ -295,6 +295,7 @@ protocol::JailInfo Jail::info() const {
   info.jail = id();
   info.name = name_;
   info.profile = plan_.profile;
+  info.profile_hash = hex(plan_.profile_hash);
   info.state = kNames[static_cast<std::size_t>(state_)];
   info.uid = client_.uid;
   info.argv = shown_argv_;

@@ -171,6 +171,7 @@ Fields jail_fields(const JailInfo& jail) {
     for (auto& field : report_fields(*jail.report)) fields.push_back(std::move(field));
   }
   if (!jail.report) {
+    add(fields, "profile hash", jail.profile_hash);
     for (const std::string& limit : jail.unenforced) add(fields, "not enforced", limit);
   }
   for (const protocol::Fact& fact : jail.in_force) fields.emplace_back("in force: " + fact.name, fact.value);

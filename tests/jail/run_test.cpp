@@ -208,6 +208,13 @@ TEST_F(Run, AJailIsListedInspectedKilledAndForgotten) {
   EXPECT_EQ(facts.status, 0) << describe(facts);
   for (const char* text : {"seccomp", "no_new_privs", "cap_eff", "ns.net", "running"})
     EXPECT_THAT(facts.out, HasSubstr(text));
+  const auto hash_in = [](const std::string& text, std::string_view before) {
+    const std::size_t at = text.find(before);
+    return at == std::string::npos ? std::string("none") : text.substr(at + before.size(), 64);
+  };
+  const Output profile = stack().ctl(kAlice, {"profile", "show", "default"});
+  EXPECT_EQ(hash_in(stack().ctl(kAlice, {"inspect", "one"}).out, "profile hash\t"),
+            hash_in(profile.out, "\"hash\": \""));
   EXPECT_EQ(stack().ctl(kAlice, {"rm", "one"}).status, 125) << "it runs";
   EXPECT_EQ(stack().ctl(kAlice, {"kill", "one"}).status, 0);
   EXPECT_EQ(command.finish().status, 128 + SIGTERM);

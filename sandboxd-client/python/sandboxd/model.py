@@ -190,6 +190,7 @@ class JailInfo:
     jobs: int
     in_force: Tuple[Tuple[str, str], ...]
     unenforced: Tuple[str, ...] = ()
+    profile_hash: str = ""
 
     @classmethod
     def from_fields(cls, fields: Fields) -> JailInfo:
@@ -202,7 +203,7 @@ class JailInfo:
                    labels={name: str(value) for name, value in fields.mapping("labels").items()},
                    expires_usec=fields.optional_number("expires"), jobs=fields.number("jobs", 0),
                    in_force=tuple((fact.string("name"), fact.string("value")) for fact in facts),
-                   unenforced=tuple(fields.list("unenforced", str)))
+                   unenforced=tuple(fields.list("unenforced", str)), profile_hash=fields.string("profile_hash", ""))
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ JailInfo full_info() {
       .started = 1'700'000'000'000'000,
       .report = full_report(),
       .in_force = {{"Seccomp", "2"}},
+      .profile_hash = "cc",
   };
 }
 

@@ -20,7 +20,7 @@ DEADLINE = 30
 REPORT = {"jail": "j-1", "job": 2, "profile": "default", "profile_hash": "00", "verdict": "exited", "exit_code": 0, "detail": "",
           "usage": {"wall": 1, "cpu_user": 2, "cpu_system": 3, "memory_peak": 4}, "enforced_by": [], "unenforced": [], "audit_index": 0, "survivors": 0}
 JAIL = {"jail": "j-1", "name": "", "profile": "default", "state": "running", "uid": 1, "argv": [{"b64": "/w=="}], "argv_cut": False,
-        "started": 1, "session": True, "frozen": False, "labels": {"a": "b"}, "jobs": 0, "in_force": [], "unenforced": []}
+        "started": 1, "session": True, "frozen": False, "labels": {"a": "b"}, "jobs": 0, "in_force": [], "unenforced": [], "profile_hash": "cc"}
 JOB = {"jail": "j-1", "job": 2, "state": "running", "argv": ["x"], "argv_cut": False, "started": 1, "tty": False, "detached": False,
        "attached": 0}
 

@@ -41,7 +41,8 @@ Json jail_json(const char* id) {
           {"labels", {{"k", "v"}}},
           {"jobs", 1},
           {"in_force", Json::array()},
-          {"unenforced", Json::array()}};
+          {"unenforced", Json::array()},
+          {"profile_hash", "cc"}};
 }
 Json job_json(int number, bool tty) {
   return {{"jail", "j-1"}, {"job", number}, {"state", "running"}, {"argv", {"x"}}, {"argv_cut", false},

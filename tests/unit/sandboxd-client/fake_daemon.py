@@ -38,7 +38,8 @@ def report(verdict="exited", **more):
 
 def jail(**more):
     return {"jail": "j-1", "name": "", "profile": "default", "state": "running", "uid": 1000, "argv": ["true"],
-            "argv_cut": False, "started": 1, "in_force": [], "session": False, "frozen": False, "labels": {}, "jobs": 1, "unenforced": [], **more}
+            "argv_cut": False, "started": 1, "in_force": [], "session": False, "frozen": False, "labels": {}, "jobs": 1, "unenforced": [],
+            "profile_hash": "cc", **more}
 
 
 def job(**more):

@@ -23,7 +23,7 @@ constexpr std::uint64_t kNever = 600'000'000;
 
 const char* const kStarted =
     R"({"parameters":{"started":{"jail":"j-1","name":"","profile":"default","state":"running","uid":1000,"argv":["x"],)"
-    R"("argv_cut":false,"started":1,"in_force":[],"session":false,"frozen":false,"labels":{},"jobs":1,"unenforced":[]}},"continues":true})";
+    R"("argv_cut":false,"started":1,"in_force":[],"session":false,"frozen":false,"labels":{},"jobs":1,"unenforced":[],"profile_hash":"cc"}},"continues":true})";
 
 // A daemon that has started the job, and whose answer to Kill is scripted.
 class Daemon {
