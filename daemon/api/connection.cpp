@@ -131,7 +131,8 @@ void Connection::next_call(const std::string& frame) {
   protocol::CallHead head;
   Json parameters;
   const bool too_many = !server_.users_.take_call(user_, monotonic_usec());
-  charge(static_cast<double>(frame.size() / kCallBytes));
+  const std::size_t further = frame.size() / kCallBytes;
+  charge(static_cast<double>(further));
   const protocol::Checked wrong = protocol::parse_call(frame, head, parameters);
   if (too_many) return refuse_call(head.oneway);
   call_ = std::make_shared<Call>(*this, peer_, std::move(parameters), head.more, head.oneway);
