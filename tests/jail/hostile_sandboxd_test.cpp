@@ -72,7 +72,7 @@ class TakenOver : public ::testing::Test {
   }
   static std::string outcome(const JailPlan& plan) {
     Launched launched = client_->start(plan);
-    const std::string text =
+    std::string text =
         launched.failed ? launched.failed->step + ": " + launched.failed->detail : await_job(launched).out;
     EXPECT_TRUE(client_->remove(plan.number));
     return text;
