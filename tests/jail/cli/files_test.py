@@ -242,7 +242,7 @@ class Single(FilesCase):
 
 
 class Hostile(FilesCase):
-    """A job of the jail has the program's own id."""
+    """A job of the jail has the program's own id, and may signal it; but the program can't be read, so to it /proc shows nothing of it."""
 
     # Puts a stream of its own in front of what the program says.
     FORGER = r"""
@@ -262,10 +262,10 @@ while True:
 import os
 print("looking", flush=True)
 while True:
-    for pid in os.listdir("/proc"):
+    for pid in range(2, 4096):
         try:
-            if pid.isdigit() and open(f"/proc/{pid}/cmdline", "rb").read().startswith(b"sandboxd-files\0"):
-                os.kill(int(pid), 9)
+            if pid != os.getpid():
+                os.kill(pid, 9)
         except OSError:
             pass
 """
@@ -274,15 +274,14 @@ while True:
         process = self.start("exec", self.jail, "--", "/usr/bin/python3", "-c", program, *arguments)
         self.assertEqual(process.stdout.readline(), "looking\n")
 
-    def test_a_stream_that_the_jail_forges_leads_nowhere(self):
+    def test_a_job_can_not_write_into_the_programs_stream(self):
         (self.work / "victim").write_text("untouched")
         forged = tar_of(("../victim", tarfile.REGTYPE, b"forged", {}))
         self.attack(self.FORGER, forged.hex())
-        # Large: the forger finds the program while it works.
-        said = self.bad("cp", self.there("/usr/include"), "outside")
-        self.assertRegex(said, "limit '(name|format|type|duplicate)'")
+        # Large: the forger has the time to look while it works.
+        self.good("cp", self.there("/usr/include"), "outside")
         self.assertEqual((self.work / "victim").read_text(), "untouched")
-        self.assertEqual(os.listdir(self.outside), [])
+        self.assertEqual(os.listdir(self.outside), ["include"])
 
     def test_a_program_that_the_jail_kills_is_an_error(self):
         self.attack(self.KILLER)
