@@ -12,7 +12,9 @@
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -42,10 +44,13 @@ constexpr std::array kConstants = {
     Constant{"CLONE_NEWUSER", 0x10000000},
     Constant{"CLONE_NEWUTS", 0x04000000},
     Constant{"F_NOTIFY", 1026},
+    Constant{"F_SETLEASE", 1024},
     Constant{"F_SET_FILE_RW_HINT", 1038},
     Constant{"F_SET_RW_HINT", 1036},
     Constant{"IPPROTO_TCP", 6},
     Constant{"IPPROTO_UDP", 17},
+    Constant{"MAP_HUGETLB", 0x40000},
+    Constant{"MFD_HUGETLB", 4},
     Constant{"NETLINK_ROUTE", 0},
     Constant{"O_CREAT", 0100},
     Constant{"O_TMPFILE_BIT", 020000000},  // O_TMPFILE without O_DIRECTORY, which is another number on aarch64
@@ -84,6 +89,7 @@ constexpr std::array kConstants = {
     Constant{"RLIMIT_CORE", 4},
     Constant{"SECCOMP_FILTER_FLAG_NEW_LISTENER", 8},
     Constant{"SECCOMP_SET_MODE_FILTER", 1},
+    Constant{"SHM_HUGETLB", 04000},
     Constant{"SOCK_DGRAM", 2},
     Constant{"SOCK_SEQPACKET", 5},
     Constant{"SOCK_STREAM", 1},
@@ -104,6 +110,7 @@ static_assert((CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLO
                CLONE_NEWUTS) == 0x7E020000);
 static_assert(F_NOTIFY == 1026 && F_SET_FILE_RW_HINT == 1038 && F_SET_RW_HINT == 1036);
 static_assert(IPPROTO_TCP == 6 && IPPROTO_UDP == 17 && O_CREAT == 0100 && (O_TMPFILE & ~O_DIRECTORY) == 020000000);
+static_assert(F_SETLEASE == 1024 && MAP_HUGETLB == 0x40000 && MFD_HUGETLB == 4 && SHM_HUGETLB == 04000);
 static_assert(PR_SCHED_CORE == 62 && PR_SET_MM == 35 && PR_SET_IO_FLUSHER == 57 && PR_SET_VMA == 0x53564D41);
 static_assert(RLIMIT_CORE == 4 && SECCOMP_FILTER_FLAG_NEW_LISTENER == 8 && SECCOMP_SET_MODE_FILTER == 1);
 static_assert(SOCK_DGRAM == 2 && SOCK_SEQPACKET == 5 && SOCK_STREAM == 1 && SOL_TCP == 6 && TCP_ULP == 31);

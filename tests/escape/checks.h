@@ -1,5 +1,5 @@
 // The escape checks as data: what a probe of tests/sandboxees tries in a jail, which of it must get through outside (else the check
-// proves nothing), and what a profile lets through on purpose. E01 to E83 are the project's ids for ways out of a jail that the field
+// proves nothing), and what a profile lets through on purpose. E01 to E86 are the project's ids for ways out of a jail that the field
 // has known. What can't be a row (races, our own programs as targets) is a test of its own, named by its id.
 #pragma once
 

@@ -32,6 +32,8 @@ void make_node(Ground& ground) {
 
 void make_secret(Ground& ground) { ground.write("secret", "secret\n", 0, 0600); }
 
+void make_leased(Ground& ground) { ground.write("leased", "text\n"); }
+
 void make_fifo(Ground& ground) {
   const std::string path = ground.workspace() + "/fifo";
   ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
@@ -141,6 +143,15 @@ std::vector<Check> workspace_checks() {
        .control = {"probe_ipc", "fifo", "{workspace}/fifo"},
        .workspace = Workspace::kReadOnly,
        .prepare = make_fifo},
+      {.id = "E86",
+       .name = "Leases",
+       .what = "takes a lease on a file of the caller's in a read-only workspace: who opens it on the host waits",
+       .origin = "found here; fs.lease-break-time",
+       .command = {"probe_files", "leases", "{workspace}/leased"},
+       .shown = {"read-lease", "write-lease"},
+       .workspace = Workspace::kReadOnly,
+       .prepare = make_leased,
+       .host_may_refuse = {"read-lease", "write-lease"}},
       {.id = "E82",
        .name = "FilesOfRoot",
        .what = "reads a file of the host's root (0600) in its workspace",

@@ -153,9 +153,22 @@ void check_memory_program(char** arguments) {
   refused("execveat", errno);
 }
 
+// ARGUMENT: a file of the caller's. Who opens a leased file waits for its holder (fcntl(2), "Leases").
+void check_leases(char** arguments) {
+  const int fd = ::open(arguments[0], O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return refused("open", errno);
+  tried("read-lease", ::fcntl(fd, F_SETLEASE, F_RDLCK));
+  tried("write-lease", ::fcntl(fd, F_SETLEASE, F_WRLCK));
+}
+
 constexpr probe::Check kChecks[] = {
-    {"setuid", 1, check_setuid}, {"devices", 2, check_devices},     {"read", 1, check_read},
-    {"link", 2, check_link},     {"overwrite", 1, check_overwrite}, {"memory-program", 2, check_memory_program},
+    {"leases", 1, check_leases},
+    {"setuid", 1, check_setuid},
+    {"devices", 2, check_devices},
+    {"read", 1, check_read},
+    {"link", 2, check_link},
+    {"overwrite", 1, check_overwrite},
+    {"memory-program", 2, check_memory_program},
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <mqueue.h>
 #include <netinet/in.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -117,11 +118,18 @@ void check_loopback(char** arguments) {
   connect_to("tcp-mapped", reinterpret_cast<const sockaddr*>(&six), sizeof six);
 }
 
-constexpr probe::Check kChecks[] = {{"connect", 1, check_connect},
-                                    {"fifo", 1, check_fifo},
-                                    {"queue", 1, check_queue},
-                                    {"shared", 2, check_shared},
-                                    {"loopback", 1, check_loopback}};
+// The kernel's reserve of huge pages, one for everybody. Without MAP_NORESERVE mmap(2) fails where it is empty.
+void check_huge_pages(char**) {
+  constexpr std::size_t kHugePage = 2U << 20;
+  void* const page = ::mmap(nullptr, kHugePage, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0);
+  tried("huge-mmap", page == MAP_FAILED ? -1 : 0);
+  tried("huge-memfd", ::memfd_create("pages", MFD_HUGETLB | MFD_CLOEXEC));
+}
+
+constexpr probe::Check kChecks[] = {{"connect", 1, check_connect}, {"huge-pages", 0, check_huge_pages},
+                                    {"fifo", 1, check_fifo},       {"queue", 1, check_queue},
+                                    {"shared", 2, check_shared},   {"loopback", 1, check_loopback}};
 
 }  // namespace
 

@@ -201,6 +201,17 @@ const std::vector<Promise> kBoth = {
     {"prlimit64", {0, 4, 0}, kAllowed},
     {"prlimit64", {0, 7, 1}, kAllowed},
     {"prlimit64", {9, 3, 0}, kAllowed},
+    // E85: the host's huge pages
+    {"mmap", {0, 4096, 3, 0x40022}, ENOMEM},
+    {"mmap", {0, 4096, 3, 0x40022 | kHigh}, ENOMEM},
+    {"mmap", {0, 4096, 3, 0x54040022}, ENOMEM},
+    {"mmap", {0, 4096, 3, 0x22}, kAllowed},
+    {"memfd_create", {0, 4}, EINVAL},
+    {"memfd_create", {0, 0x54000005}, EINVAL},
+    // E86: leases
+    {"fcntl", {3, 1024, 1}, EINVAL},
+    {"fcntl", {3, 1024 | kHigh, 1}, EINVAL},
+    {"fcntl", {3, 1025}, kAllowed},
     // what jail-init does for a job
     {"setresuid", {}, kAllowed},
     {"setresgid", {}, kAllowed},
