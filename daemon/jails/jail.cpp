@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "daemon/jails/records.h"
+#include "daemon/plan/redact.h"
 
 namespace sandboxd::jails {
 namespace {
@@ -21,7 +22,7 @@ constexpr std::size_t kArgvKept = 32U << 10;        // of an ended jail too, so 
 constexpr std::uint64_t kWallBackstop = 2'000'000;  // jail-init keeps the deadline; this is for one that doesn't
 constexpr std::uint64_t kSettle = 2'000'000;        // how long a jail may outlive its job
 
-std::string intent_detail(const wire::JailPlan& plan, const std::string& name) {
+std::string intent_detail(const wire::JailPlan& plan, const std::string& name, const std::vector<std::string>& argv) {
   Json binds = Json::array();
   for (const wire::Bind& bind : plan.binds) {
     binds.push_back({{"target", Json::parse(bytes_text(bind.target))},
@@ -32,7 +33,7 @@ std::string intent_detail(const wire::JailPlan& plan, const std::string& name) {
                        {"profile_hash", hex(plan.profile_hash)},
                        {"name", name},
                        {"number", plan.number},
-                       {"argv", Json::parse(argv_text(plan.job.argv))},
+                       {"argv", Json::parse(argv_text(argv))},
                        {"session", plan.session},
                        {"arguments", plan.job.argv.size()},
                        {"binds", binds},
@@ -69,13 +70,19 @@ Jail::Jail(Services& services, JailRequest request)
       log_(std::move(request.log)),
       base_{plan_.job.env, plan_.job.workdir, plan_.limits},
       observer_(std::move(request.observer)),
-      shown_argv_(cut_argv(plan_.job.argv, kArgvKept)),
+      hidden_names_(std::move(request.hidden_names)),
+      shown_argv_(cut_argv(plan::shown_argv(hidden_names_, plan_.job.argv, plan_.job.env), kArgvKept)),
       started_realtime_(realtime_usec()),
       started_monotonic_(monotonic_usec()) {}
 
 void Jail::start() {
-  wire::AuditRecord intent{"jail.start", wire::AuditPhase::kIntent,  "allow", plan_.request, id(),
-                           client_.uid,  intent_detail(plan_, name_)};
+  wire::AuditRecord intent{"jail.start",
+                           wire::AuditPhase::kIntent,
+                           "allow",
+                           plan_.request,
+                           id(),
+                           client_.uid,
+                           intent_detail(plan_, name_, shown_argv_)};
   // Not waited for: the launcher's own record cites it, and is refused if it is not in the log.
   services_.audit->append(std::move(intent), [jail = id()](Result<std::uint64_t> index) {
     if (!index.ok()) spdlog::error("jail {}: intent: {}", jail, index.error().message());

@@ -59,6 +59,7 @@ struct JailRequest {
   protocol::Labels labels{};
   std::uint64_t session_ttl = 0;                       // microseconds; of a session
   std::shared_ptr<const wire::ProfileSet> profiles{};  // where refused calls are explained: those of the jail's start
+  std::vector<std::string> hidden_names{};  // the profile's: values of such arguments and variables are not shown
   std::shared_ptr<JobLog> log{};
   RunObserver observer{};
 };
@@ -204,6 +205,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
   std::shared_ptr<JobLog> log_;
   plan::JobBase base_;
   RunObserver observer_;
+  std::vector<std::string> hidden_names_;
   std::vector<std::string> shown_argv_;
   std::vector<protocol::Fact> facts_;
   std::uint64_t started_realtime_ = 0;

@@ -34,6 +34,7 @@ std::variant<std::uint32_t, Failure> Jail::exec(JobRequest request) {
   request.profile = plan_.profile;
   request.profile_hash = sandboxd::hex(plan_.profile_hash);
   request.request = random_id("r-");
+  request.hidden_names = hidden_names_;
   request.plan.job = ++last_job_;
   Job::Links links;
   links.loop = services_.loop;

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "daemon/jails/records.h"
+#include "daemon/plan/redact.h"
 #include "protocol/names.h"
 
 namespace sandboxd::jails {
@@ -50,8 +51,7 @@ Job::Job(Links links, JobRequest request)
       log_(std::move(request.log)),
       program_(std::move(request.program)),
       observer_(std::move(request.observer)),
-      shown_argv_(cut_argv(plan_.argv, kArgvKept)),
-      argv_cut_(shown_argv_ != plan_.argv),
+      shown_argv_(plan::shown_argv(request.hidden_names, plan_.argv, plan_.env)),
       started_realtime_(realtime_usec()),
       started_monotonic_(monotonic_usec()),
       attachable_(plan_.stdio == wire::StdioMode::kTerminal ||
@@ -62,11 +62,14 @@ Job::Job(Links links, JobRequest request)
       enforced_(std::move(request.enforced)),
       unenforced_(std::move(request.unenforced)) {
   plan_.program = program_.valid();
+  std::vector<std::string> kept = cut_argv(shown_argv_, kArgvKept);
+  argv_cut_ = kept != shown_argv_ || kept.size() != plan_.argv.size();
+  shown_argv_ = std::move(kept);
 }
 
 void Job::start() {
   const std::string detail =
-      fmt::format(R"({{"job":{},"argv":{},"arguments":{}}})", number(), argv_text(plan_.argv), plan_.argv.size());
+      fmt::format(R"({{"job":{},"argv":{},"arguments":{}}})", number(), argv_text(shown_argv_), plan_.argv.size());
   wire::AuditRecord intent{"jail.exec", wire::AuditPhase::kIntent, "allow", request_, jail_, client_.uid, detail};
   links_.audit->append(std::move(intent), [weak = weak_from_this()](const Result<std::uint64_t>& index) {
     if (const auto self = weak.lock()) self->on_intent(index);

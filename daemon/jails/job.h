@@ -36,6 +36,7 @@ struct JobRequest {
   protocol::ExecSpec spec{};  // without argv and env once it was handed on
   wire::ExecPlan plan{};
   std::string request{};  // the record's id
+  std::vector<std::string> hidden_names{};
   std::shared_ptr<JobLog> log{};
   UniqueFd program{};
   std::uint64_t output_max = 0;

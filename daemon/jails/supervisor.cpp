@@ -191,6 +191,7 @@ std::variant<std::string, Failure> JailSupervisor::start(const Client& client, c
   request.stdin_data = spec.stdin_data.value_or("");
   request.detach = spec.detach;
   request.labels = spec.labels;
+  request.hidden_names = std::get<const wire::Profile*>(profile)->hidden_names;
   if (spec.explain_denials || request.plan.learn) request.profiles = profiles_;
   request.session_ttl = session ? spec.session_ttl.value_or(kSessionTtl) : 0;
   request.observer = std::move(observer);

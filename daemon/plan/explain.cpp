@@ -7,6 +7,7 @@
 
 #include "base/limit_text.h"
 #include "base/text.h"
+#include "daemon/plan/redact.h"
 #include "daemon/wire/nesting.h"
 
 namespace sandboxd::plan {
@@ -91,9 +92,9 @@ Json binds_json(const wire::JailPlan& plan) {
   return list;
 }
 
-Json job_json(const wire::JobPlan& job) {
-  Json value = {{"argv", texts_json(job.argv)},
-                {"env", texts_json(job.env)},
+Json job_json(const wire::JobPlan& job, const std::vector<std::string>& hidden_names) {
+  Json value = {{"argv", texts_json(shown_argv(hidden_names, job.argv, job.env))},
+                {"env", texts_json(shown_env(hidden_names, job.env))},
                 {"workdir", text_json(job.workdir)},
                 {"stdio", name_of(job.stdio, {"null", "pipes", "inherit"})}};
   if (job.stdio == wire::StdioMode::kInherit) value["stdio_fds"] = job.stdio_fds;
@@ -122,7 +123,7 @@ std::string explain(const wire::JailPlan& plan, const wire::Profile& profile, st
       {"hostname", plan.hostname},
       {"preset", preset},
       {"limits", limits_json(plan.limits)},
-      {"job", job_json(plan.job)},
+      {"job", job_json(plan.job, profile.hidden_names)},
       {"allowed", allowed_json(profile)}};
   if (plan.root == wire::RootKind::kDirectory) value["root_fd"] = plan.root_fd;
   return dump(value);
@@ -160,6 +161,7 @@ std::string profile_json(const wire::Profile& profile) {
   value["filter"] = profile.filter_name;
   value["filter_instructions"] = profile.filter.size() / 8;
   value["landlock"] = landlock_json(profile.landlock);
+  value["redaction"] = {{"names", texts_json(profile.hidden_names)}};
   value["etc"] = texts_json(profile.etc);
   Json env = Json::array();
   for (const wire::ProfileEnv& entry : profile.env) env.push_back(text_json(entry.name + "=" + entry.value));

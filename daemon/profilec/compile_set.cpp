@@ -107,6 +107,7 @@ wire::Profile to_wire(const filters::Profile& from) {
   profile.etc = from.etc;
   for (const auto& [name, value] : from.env) profile.env.push_back({name, value});
   profile.landlock = to_wire(from.landlock);
+  profile.hidden_names = from.hidden_names;
   profile.terminals = from.terminals;
   profile.limits = from.limits;
   return profile;

@@ -63,6 +63,7 @@ std::string resolved_json(const filters::Profile& profile) {
                 {"env", profile.env},
                 {"limits", limits_json(profile.limits)}};
   value["terminals"] = profile.terminals;
+  value["redaction"] = {{"names", profile.hidden_names}};
   if (!profile.files.empty()) value["files"] = profile.files;
   if (profile.who.users) value["users"] = accounts_json(*profile.who.users);
   if (profile.who.groups) value["groups"] = accounts_json(*profile.who.groups);

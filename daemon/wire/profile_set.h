@@ -129,6 +129,7 @@ struct Profile {
   std::vector<ProfileEnv> env{};   // defaults
   std::vector<ProfileFile> files{};
   ProfileLandlock landlock{};
+  std::vector<std::string> hidden_names{};      // patterns: values of such arguments and variables are not shown
   std::uint32_t terminals = kDefaultTerminals;  // the most of each jail
   Limits limits{};                              // caps on what preset and request say
 
@@ -155,6 +156,7 @@ struct Profile {
     a(env);
     a(files);
     a(landlock);
+    a(hidden_names);
     a(terminals);
     a(limits);
   }

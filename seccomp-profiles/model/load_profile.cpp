@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t kMaxLineage = 8;
 constexpr std::size_t kMaxIds = 64;
+constexpr std::size_t kMaxHiddenNames = 64;
 constexpr std::uint64_t kMaxTerminals = 256;
 constexpr std::uint64_t kMaxCount = 1ULL << 30;
 
@@ -228,6 +229,31 @@ Status read_terminals(const Cursor& at, Profile& profile) {
   return {};
 }
 
+bool is_name_pattern(std::string_view pattern) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.' || c == '*';
+  };
+  return !pattern.empty() && pattern.size() <= 64 && std::ranges::all_of(pattern, plain);
+}
+
+Status read_redaction(const Cursor& at, Profile& profile) {
+  constexpr std::array<std::string_view, 1> kKeys = {"names"};
+  TRY(at.only_keys(kKeys));
+  TRY_ASSIGN(const Cursor names_at, at.member("names"));
+  TRY_ASSIGN(profile.hidden_names, names_at.texts());
+  TRY_ASSIGN(const std::vector<Cursor> items, names_at.items());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (!is_name_pattern(profile.hidden_names[i])) {
+      return items[i].unexpected(
+          "a pattern of names: 1 to 64 letters, digits, '_', '-', '.', and '*' for any text, as '*TOKEN*'");
+    }
+  }
+  if (items.size() > kMaxHiddenNames)
+    return names_at.error(fmt::format("has more than {} patterns; join some with '*'", kMaxHiddenNames));
+  return {};
+}
+
 Status read_landlock_key(const Cursor& at, Profile& profile) { return read_landlock(at, profile.landlock); }
 
 // Names are what passwd(5) and group(5) have; which id is meant, and whether there is one, is for who knows the host.
@@ -324,6 +350,7 @@ constexpr std::array kProfileKeys = {
     ProfileKey{"groups", read_groups, false},
     ProfileKey{"terminals", read_terminals, false},
     ProfileKey{"landlock", read_landlock_key, false},
+    ProfileKey{"redaction", read_redaction, false},
     ProfileKey{"nested", read_nested, false},
     ProfileKey{"learn", read_learn, false},
     ProfileKey{"reasons", read_reasons, false},

@@ -85,8 +85,9 @@ struct Profile {
   std::map<std::string, std::string> files{};  // name below /etc/sandboxd in the jail -> name in the folder of files
   std::map<std::string, Reason> reasons{};     // by key: "filter", "env.PATH", "limits.pids_max", "files.NAME"
   ProfileLandlock landlock{};
-  std::uint32_t terminals = 16;  // the most that can be open in a jail at a time
-  Limits limits = no_limits();   // caps
+  std::vector<std::string> hidden_names{};  // redaction.names: patterns of names whose values are not shown
+  std::uint32_t terminals = 16;             // the most that can be open in a jail at a time
+  Limits limits = no_limits();              // caps
 
   bool operator==(const Profile&) const = default;
 };

@@ -39,6 +39,19 @@ TEST(Explain, KeepsBytesThatAreNoText) {
   EXPECT_EQ(value["job"]["argv"][1], (nlohmann::json{{"b64", "/w=="}}));
 }
 
+TEST(Explain, HidesTheValuesOfTheProfilesNames) {
+  wire::JailPlan plan = some_plan();
+  plan.job.argv = {"p", "--key=s3cret"};
+  plan.job.env = {"KEY=s3cret", "A=b"};
+  wire::Profile profile = some_profile();
+  EXPECT_EQ(nlohmann::json::parse(explain(plan, profile))["job"]["argv"][1], "--key=s3cret");
+  profile.hidden_names = {"KEY"};
+  const auto value = nlohmann::json::parse(explain(plan, profile));
+  EXPECT_EQ(value["job"]["argv"][1], "--key=[hidden]");
+  EXPECT_EQ(value["job"]["env"], nlohmann::json::array({"KEY=[hidden]", "A=b"}));
+  EXPECT_EQ(nlohmann::json::parse(profile_json(profile))["redaction"]["names"], nlohmann::json::array({"KEY"}));
+}
+
 TEST(Explain, LeavesTheTokenOut) { EXPECT_EQ(explain(some_plan(), some_profile()).find("token"), std::string::npos); }
 
 TEST(Explain, SaysWhoseGroupsAreHidden) {

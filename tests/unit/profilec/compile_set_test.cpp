@@ -50,6 +50,7 @@ TEST(CompileSet, ShipsItsProfiles) {
   EXPECT_EQ(normal->limits.scratch_max, 1ULL << 30);
   EXPECT_EQ(normal->limits.wall_time, 0U);
   EXPECT_THAT(normal->etc, Contains("ld.so.cache"));
+  EXPECT_THAT(normal->hidden_names, Contains("*TOKEN*"));
   const wire::Profile* strict = set->find("strict");
   ASSERT_NE(strict, nullptr);
   EXPECT_EQ(strict->proc, wire::ProcKind::kPid);

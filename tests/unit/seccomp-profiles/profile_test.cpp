@@ -324,6 +324,36 @@ TEST(ProfileLandlock, TellsAnEmptyListFromNone) {
   EXPECT_THAT(profile->landlock.optional, ElementsAre("tcp"));
 }
 
+TEST(ProfileRedaction, ReplacesWhatIsInherited) {
+  const std::string parent = with_more(R"("redaction":{"names":["*TOKEN*","api-key"]})");
+  const auto names_of = [&](const std::string& more) {
+    const std::string heir = R"({"name":"h","description":"d","inherits":"p")" + more + "}";
+    const Result<Profile> profile = load_profile("h", source_of({{"p", {parent}}, {"h", {heir}}}));
+    EXPECT_TRUE(profile.ok()) << profile.error().message();
+    return profile->hidden_names;
+  };
+  EXPECT_THAT(names_of(""), ElementsAre("*TOKEN*", "api-key"));
+  EXPECT_THAT(names_of(R"(,"redaction":{"names":["KEY"]})"), ElementsAre("KEY"));
+  EXPECT_TRUE(names_of(R"(,"redaction":{"names":[]})").empty());
+  EXPECT_TRUE(load_profile("p", source_of({{"p", {kWhole}}}))->hidden_names.empty());
+}
+
+TEST(ProfileRedaction, RefusesWhatIsNoPatternOfNames) {
+  for (const char* name : {"A B", "A=B", "a?", "[a-z]", "$"}) {
+    EXPECT_THAT(fault_of_more(R"("redaction":{"names":[")" + std::string(name) + R"("]})"),
+                HasSubstr("a pattern of names"))
+        << name;
+  }
+  EXPECT_THAT(fault_of_more(R"("redaction":{"names":[")" + std::string(65, 'A') + R"("]})"),
+              HasSubstr("a pattern of names"));
+  EXPECT_THAT(fault_of_more(R"("redaction":{})"), HasSubstr("'names' is missing"));
+  EXPECT_THAT(fault_of_more(R"("redaction":{"names":[],"values":[]})"), HasSubstr("unknown key 'values'"));
+  EXPECT_THAT(fault_of_more(R"("redaction":["A"])"), HasSubstr("expected an object"));
+  std::string many = R"("A0")";
+  for (int i = 1; i < 65; ++i) many += ",\"A" + std::to_string(i) + "\"";
+  EXPECT_THAT(fault_of_more(R"("redaction":{"names":[)" + many + "]}"), HasSubstr("more than 64 patterns"));
+}
+
 TEST(ProfileTerminals, AreWithinTheCap) {
   EXPECT_EQ(load_profile("p", source_of({{"p", {kWhole}}}))->terminals, 16U);
   EXPECT_EQ(load_profile("p", source_of({{"p", {with_more(R"("terminals":0)")}}}))->terminals, 0U);

@@ -73,6 +73,17 @@ TEST_F(ProfileReport, AShownProfileIsAProfileFile) {
   EXPECT_EQ(*again, expected);
 }
 
+TEST_F(ProfileReport, ShippedProfilesHideSecrets) {
+  const Result<std::vector<std::string>> names = files_.profile_names();
+  ASSERT_TRUE(names.ok());
+  for (const std::string& name : *names) {
+    const Result<filters::Profile> profile = filters::load_profile(name, files_.profile_source());
+    ASSERT_TRUE(profile.ok()) << profile.error().message();
+    for (const char* pattern : {"*TOKEN*", "*SECRET*", "*PASSWORD*", "*API_KEY*"})
+      EXPECT_THAT(profile->hidden_names, testing::Contains(pattern)) << name;
+  }
+}
+
 TEST_F(ProfileReport, ComparesProfilesKeyByKey) {
   const Result<filters::Profile> one = filters::load_profile("default", files_.profile_source());
   const Result<filters::Profile> other = filters::load_profile("python", files_.profile_source());

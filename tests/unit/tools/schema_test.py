@@ -65,12 +65,15 @@ PROFILE_MISTAKES = [
     lambda p: p.update(landlock={"write": ["@home"]}), lambda p: p.update(landlock={"ioctl": ["/tmp"]}), lambda p: p.update(landlock={"scopes": ["all"]}),
     lambda p: p.update(landlock={"read": []}), lambda p: p.update(terminals=257), lambda p: p.update(users=["1"]), lambda p: p.update(users="a"),
     lambda p: p.update(groups=[-1]), lambda p: p.update(groups=[4294967295]), lambda p: p.update(users=["a", "a"]), lambda p: p.update(users=[1, 1]),
+    lambda p: p.update(redaction={}), lambda p: p.update(redaction={"names": ["a b"]}), lambda p: p.update(redaction={"names": ["A", "A"]}),
+    lambda p: p.update(redaction={"names": ["A" * 65]}), lambda p: p.update(redaction={"names": [], "values": []}),
+    lambda p: p.update(redaction={"names": [f"A{i}" for i in range(65)]}),
     lambda p: p.update(reasons={"filter": {"why": "w"}}), lambda p: p.update(reasons={"filter": {}}), lambda p: p.update(reasons={"filter": {"lint": " "}}),
     lambda p: p["limits"].update(pids_max="infinity"), lambda p: p["limits"].update(cpu_max=0), lambda p: p["limits"].update(cpu_weight=0),
     lambda p: p["limits"].update(memory_max="half"), lambda p: p["limits"].update(cpu_max="1,5"),
 ]
 PROFILE_VARIANTS = [
-    lambda p: p.update(terminals=0),
+    lambda p: p.update(terminals=0), lambda p: p.update(redaction={"names": ["*TOKEN*", "api-key", "a.b"]}), lambda p: p.update(redaction={"names": []}),
     lambda p: p.update(landlock={"read": ["/usr", "@workspace"], "write": [], "truncate": ["@scratch"], "ioctl": ["/dev/pts"],
                                  "scopes": ["abstract_unix", "signal"], "optional": ["truncate", "ioctl", "scopes"]}),
     lambda p: p.update(users=["alice", 0, "svc$"], groups=[]), lambda p: p.update(users=None),
