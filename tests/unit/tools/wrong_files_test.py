@@ -54,7 +54,7 @@ def line_of(text, path, key):
 # Keys that name things, which may be any: misspelt they are another name.
 FREE = re.compile(r"^(env|groups|files)$")
 # These may be left out, or a file without them is another right one.
-OPTIONAL = {"$schema", "architectures", "when", "profile", "x86_64", "aarch64", "mode", "inherits", "syscalls", "errno", "default", "foreign_abi",
+OPTIONAL = {"$schema", "redaction", "architectures", "when", "profile", "x86_64", "aarch64", "mode", "inherits", "syscalls", "errno", "default", "foreign_abi",
             "groups", "rules", "include", "mask", "value", "action", "why", "files", "reasons"}
 
 
