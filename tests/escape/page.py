@@ -205,7 +205,8 @@ def made(build: Path, fault: Path) -> str:
         "come with sandboxd, and as root of a jail; the same program outside succeeds, or the row would fail. The last two columns are "
         "measured too, in jails that lack layers: what gave the answer, and what refuses the same try where that is missing. A jail can't be "
         "without its user, pid and mount namespaces; what these stop, and what the kernel grants nobody, has no other layer to be named.\n\n", *check_rows(tables, layers),
-        "\n## Attacks that are programs of their own\n\nRaces, our own programs as targets, and what one try can't show.\n\n", *named_rows(here, guest),
+        "\n## Attacks that are programs of their own\n\nRaces, our own programs as targets, and what one try can't show. "
+        "\"Here\" is the machine that made the page; skipped is a test for which something is missing there, such as cgroup controllers.\n\n", *named_rows(here, guest),
         f"\n## Layers\n\nOf {tries} single tries, {single} get through where one layer is missing. Without a layer, so many of them end otherwise: "
         + ", ".join(f"{LAYERS[name]} {count}" for name, count in layers.changed.items())
         + " (the cgroup's limits can only be seen missing where the host has controllers).\n\n", *single_rows(layers),
