@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/if.h>
+#include <linux/nsfs.h>
 #include <linux/rtnetlink.h>
 #include <linux/sched.h>
 #include <netlink/msg.h>
@@ -14,6 +15,7 @@
 #include <sched.h>
 #include <sys/capability.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -111,6 +113,14 @@ Status enter_new_network() {
 Status enter_network(int network) {
   if (::setns(network, CLONE_NEWNET) < 0) return sys_error("setns to a network namespace");
   return {};
+}
+
+Result<uid_t> namespace_owner(int proc_pid_dir) {
+  const UniqueFd fd(::openat(proc_pid_dir, "ns/user", O_RDONLY | O_CLOEXEC));
+  if (!fd) return sys_error("open a process's user namespace");
+  uid_t owner = 0;
+  if (::ioctl(fd.get(), NS_GET_OWNER_UID, &owner) < 0) return sys_error("ioctl NS_GET_OWNER_UID");
+  return owner;
 }
 
 Result<std::uint64_t> namespace_inode(int proc_pid_dir, const char* name) {

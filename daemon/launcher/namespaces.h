@@ -41,5 +41,7 @@ Status enter_network(int network);
 
 // The inode of /proc/SELF_OR_PID/ns/NAME, which names a namespace (namespaces(7)).
 Result<std::uint64_t> namespace_inode(int proc_pid_dir, const char* name);
+// Who made its user namespace (ioctl_ns(2), NS_GET_OWNER_UID).
+Result<uid_t> namespace_owner(int proc_pid_dir);
 
 }  // namespace sandboxd::launcher

@@ -80,6 +80,8 @@ Status add_confinement(wire::Readback& out, int process, const ProcStatus& statu
     TRY_ASSIGN(const std::uint64_t inode, namespace_inode(process, name));
     add(out, std::string("ns.") + name, std::to_string(inode));
   }
+  TRY_ASSIGN(const uid_t owner, namespace_owner(process));
+  add(out, "ns.user.owner", std::to_string(owner));
   return {};
 }
 
@@ -199,6 +201,7 @@ void compare_process(Comparison& compare, const Expected& expected) {
   compare.want("core_limit", fmt::format("{0} {0}", expected.core_limit));
   compare.want("cgroup", expected.cgroup_path);
   compare.want("ns.net", std::to_string(expected.network_inode));
+  compare.want("ns.user.owner", std::to_string(expected.first_id + kOwnerOffset));
 }
 
 void compare_namespaces(Comparison& compare, const HostNamespaces& host) {

@@ -206,7 +206,7 @@ TEST_F(Run, AJailIsListedInspectedKilledAndForgotten) {
   EXPECT_THAT(stack().ctl(kAlice, {"ps"}).out, HasSubstr("one"));
   const Output facts = stack().ctl(kAlice, {"inspect", "one", "--json"});
   EXPECT_EQ(facts.status, 0) << describe(facts);
-  for (const char* text : {"seccomp", "no_new_privs", "cap_eff", "ns.net", "running"})
+  for (const char* text : {"seccomp", "no_new_privs", "cap_eff", "ns.net", "ns.user.owner", "running"})
     EXPECT_THAT(facts.out, HasSubstr(text));
   const auto hash_in = [](const std::string& text, std::string_view before) {
     const std::size_t at = text.find(before);
