@@ -75,9 +75,7 @@ Status check_ids(const wire::JailPlan& plan, const Client& client, const wire::C
     if (id == 0) return client.who.admin;
     return id >= config.uid_min || std::ranges::find(config.allowed_ids, id) != config.allowed_ids.end();
   };
-  const bool files =
-      !plan.binds.empty() || plan.root == wire::RootKind::kDirectory || plan.job.stdio == wire::StdioMode::kInherit;
-  if (files && !may_map(client.who.uid)) {
+  if (plan.takes_descriptors() && !may_map(client.who.uid)) {
     return sys_error_code(
         EPERM, "files of uid {} can't be given to a jail (ids below {} need 'allowed_ids'; 0 needs broker-admin.sock)",
         client.who.uid, config.uid_min);

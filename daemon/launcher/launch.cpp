@@ -132,8 +132,7 @@ Step Launch::begin() {
   core_limit_ = *core_limit;
   started_.broker_uid = 0xFFFFFFFFU;
   if (!plan_.has_token) {
-    if (!plan_.binds.empty() || plan_.root == wire::RootKind::kDirectory ||
-        plan_.job.stdio == wire::StdioMode::kInherit) {
+    if (plan_.takes_descriptors()) {
       return StepError{"claim", sys_error_code(EACCES, "the plan names a client's descriptors without a token"), true};
     }
     return {};
@@ -321,7 +320,7 @@ Step Launch::collect_stdio() {
 }
 
 Step Launch::collect_mounts() {
-  if (plan_.has_token) {
+  if (plan_.shows_files()) {
     const std::uint32_t job = first_id_ + (without(Layer::kIds) ? kInitOffset : kJobOffset);
     auto owner = make_file_owner_namespace(host_.proc_dir, {client_.who.uid, job}, {client_.who.gid, job});
     STEP("id-maps", owner);

@@ -116,6 +116,9 @@ struct JailPlan {
   JobPlan job{};
 
   [[nodiscard]] bool has_recorder() const { return explain_denials || learn; }
+  // A client's files stand in the jail, as the job's; without the second, it needs nothing of a client's hands.
+  [[nodiscard]] bool shows_files() const { return !binds.empty() || root == RootKind::kDirectory; }
+  [[nodiscard]] bool takes_descriptors() const { return shows_files() || job.stdio == StdioMode::kInherit; }
   template <class A> void fields(A& a) {
     a(number);
     a(jail);
