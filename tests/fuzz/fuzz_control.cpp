@@ -25,6 +25,7 @@
 #include "base/socket.h"
 #include "base/text.h"
 #include "daemon/jails/make_supervisor.h"
+#include "tests/fuzz/input.h"
 #include "tests/unit/jails/fakes.h"
 
 namespace sandboxd::jails {
@@ -34,33 +35,10 @@ using protocol::Stdio;
 
 constexpr std::size_t kMostSteps = 64;
 
-void check(bool holds, int line = __builtin_LINE()) {
-  if (holds) return;
-  fmt::print(stderr, "line {}\n", line);
-  std::abort();
-}
+using fuzz::check;
+using fuzz::Input;
 
 void check_text(const std::string& text) { check(escaped(text) == text); }
-
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : rest_(data, size) {}
-  std::uint8_t byte() {
-    if (rest_.empty()) return 0;
-    const std::uint8_t first = rest_.front();
-    rest_ = rest_.subspan(1);
-    return first;
-  }
-  std::span<const std::uint8_t> bytes(std::size_t most) {
-    const auto taken = rest_.first(std::min(most, rest_.size()));
-    rest_ = rest_.subspan(taken.size());
-    return taken;
-  }
-  [[nodiscard]] bool empty() const { return rest_.empty(); }
-
- private:
-  std::span<const std::uint8_t> rest_;
-};
 
 // What one client has heard of one run or job.
 struct Heard {

@@ -12,43 +12,15 @@
 
 #include "base/path.h"
 #include "daemon/jails/learned.h"
+#include "tests/fuzz/input.h"
 
 namespace sandboxd::jails {
 namespace {
 
 constexpr std::size_t kMostFile = 1 << 20;
 
-void check(bool holds) {
-  if (!holds) std::abort();
-}
-
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : rest_(data, size) {}
-  std::uint32_t byte() {
-    if (rest_.empty()) return 0;
-    const std::uint8_t first = rest_.front();
-    rest_ = rest_.subspan(1);
-    return first;
-  }
-  // Small ones most of the time: those name something.
-  std::uint32_t number() {
-    const std::uint32_t first = byte();
-    if (first < 250) return first;
-    std::uint32_t number = 0;
-    for (int i = 0; i < 4; ++i) number = number << 8U | byte();
-    return number;
-  }
-  std::span<const std::uint8_t> bytes(std::size_t most) {
-    const auto taken = rest_.first(std::min(most, rest_.size()));
-    rest_ = rest_.subspan(taken.size());
-    return taken;
-  }
-  [[nodiscard]] bool empty() const { return rest_.empty(); }
-
- private:
-  std::span<const std::uint8_t> rest_;
-};
+using fuzz::check;
+using fuzz::Input;
 
 wire::LearnedPart part_of(Input& input) {
   wire::LearnedPart part;
